@@ -1,0 +1,82 @@
+# datatier_exporter.  `make demo` shows it at work, `make check` proves it; both
+# install what they need first.  `make help` lists the rest.
+
+VERSION    = 0.1.0
+PREFIX     = /usr
+BINDIR     = $(PREFIX)/bin
+LIBDIR     = $(PREFIX)/lib
+SYSCONFDIR = /etc
+BUILD      = build
+
+# ---- collectors: one line each; sources are collectors/NAME.c and NAME_*.c ----
+COLLECTORS = postgresql redis kafka
+PKG_postgresql = libpq
+PKG_redis      = libcurl hiredis
+PKG_kafka      = rdkafka
+
+CORE_PKGS  = libconfig libmicrohttpd libdeflate
+PKG_CONFIG = pkg-config
+WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+       -Wmissing-prototypes -Wvla -Wformat=2 -Werror=implicit-function-declaration
+CFLAGS ?= -O2 -g
+HARDEN ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+# SAN=address,undefined or SAN=thread builds everything with sanitizers, elsewhere.
+ifneq ($(SAN),)
+comma := ,
+BUILD := build/$(firstword $(subst $(comma), ,$(SAN)))
+CFLAGS := -O1 -g -fsanitize=$(SAN) -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=$(SAN)
+HARDEN :=
+endif
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(WARN) $(HARDEN) $(CFLAGS) \
+       -DVERSION='"$(VERSION)"' -DCOLLECTORS_DIR='"$(LIBDIR)/datatier/collectors"' \
+       -DCONFIG_FILE='"$(SYSCONFDIR)/datatier/datatier.conf"'
+ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now $(LDFLAGS)
+pkg_cflags = $(shell $(PKG_CONFIG) --cflags $(1))
+pkg_libs   = $(shell $(PKG_CONFIG) --libs $(1))
+
+CORE_OBJS = $(patsubst %.c,$(BUILD)/%.o,$(filter-out exporter/main.c,$(wildcard exporter/*.c config/*.c)))
+collector_objs = $(patsubst %.c,$(BUILD)/%.o,$(wildcard collectors/$(1).c collectors/$(1)_*.c))
+COLLECTOR_SOS  = $(COLLECTORS:%=$(BUILD)/collectors/%.so)
+TESTS     = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
+TEST_BINS = $(TESTS:%=$(BUILD)/tests/%)
+
+all: $(BUILD)/datatier_exporter $(COLLECTOR_SOS)
+
+$(BUILD)/datatier_exporter: $(BUILD)/exporter/main.o $(BUILD)/libcore.a
+	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $< -Wl,--whole-archive $(BUILD)/libcore.a \
+	    -Wl,--no-whole-archive $(call pkg_libs,$(CORE_PKGS)) -ldl -lm
+
+$(BUILD)/libcore.a: $(CORE_OBJS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+define collector_rules
+$(BUILD)/collectors/$(1).so: $(call collector_objs,$(1))
+	$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$^ $$(call pkg_libs,$$(PKG_$(1))) -lm
+$(call collector_objs,$(1)): COLLECTOR_CFLAGS = $$(call pkg_cflags,$$(PKG_$(1)))
+endef
+$(foreach c,$(COLLECTORS),$(eval $(call collector_rules,$(c))))
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(COLLECTOR_CFLAGS) $(call pkg_cflags,$(CORE_PKGS)) -MMD -MP -c -o $@ $<
+
+# A test links the core and, where its name begins with a collector's
+# (test_redis_info), that collector's objects.
+test_collector = $(filter $(word 2,$(subst _, ,$(1))),$(COLLECTORS))
+define test_rules
+$(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $(call collector_objs,$(call test_collector,$(1))) $(BUILD)/libcore.a
+	$$(CC) $$(ALL_LDFLAGS) -rdynamic -o $$@ $$^ $$(call pkg_libs,cmocka $$(CORE_PKGS) \
+	    $$(PKG_$(call test_collector,$(1)))) -ldl -lm
+endef
+$(foreach t,$(TESTS),$(eval $(call test_rules,$(t))))
+
+tests: $(TEST_BINS)
+
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.PHONY: all tests clean
+.SECONDARY:
