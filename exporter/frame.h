@@ -1,0 +1,54 @@
+/*
+ * frame.h - what the exporter and its worker processes say to each other over
+ * a socketpair: a head, then len bytes.
+ *
+ *	parent                                worker
+ *	TARGET (name, groups, settings) --->  starts the target's thread
+ *	KICK   (deadline, groups)       --->
+ *	                                <---  ROWS (outcome, why, records), one per group
+ *	                                <---  DONE (up, seconds, why), ends the collection
+ *
+ * Payloads are written and read by the functions here and in sink.h only.
+ */
+#ifndef EXPORTER_FRAME_H
+#define EXPORTER_FRAME_H
+
+#include "buf.h"
+#include "collector.h"
+
+enum { FRAME_MAX = 17 << 20 };		/* bytes of a payload */
+
+enum frame_type { FRAME_TARGET = 1, FRAME_KICK, FRAME_ROWS, FRAME_DONE };
+
+struct frame {
+	uint32_t len;		/* of what follows */
+	uint16_t type;
+	uint16_t group;		/* ROWS: which of the collector's groups */
+	uint32_t target;	/* number in the order of the TARGET frames */
+	uint32_t reserved;
+	uint64_t ticket;	/* KICK: of this collection; ROWS and DONE say it back */
+};
+
+struct kick {			/* payload of KICK */
+	int64_t	 until;		/* ns, CLOCK_MONOTONIC */
+	uint64_t groups;	/* bit i: the collector's group i */
+};
+
+struct done {			/* head of DONE's payload, why follows */
+	int64_t ns;		/* the collection took */
+	bool	up;
+};
+
+/* One frame, its payload in two parts (the second may be empty).  False: the
+ * other side is gone, or wait is false and its socket is full. */
+bool	frame_write(int fd, struct frame, struct text a, struct text b, bool wait);
+
+/* Blocks for the next; false: the other side is gone or sent nonsense. */
+bool	frame_read(int fd, struct frame *, struct buf *payload);
+
+/* Strings within a payload: u32 length, bytes, NUL; so that they can be used
+ * in place.  get: NULL when the payload does not hold one. */
+void		 frame_put_string(struct buf *, const char *);
+const char	*frame_get_string(struct text *payload);
+
+#endif
