@@ -1,23 +1,16 @@
-"""A private Apache Kafka on loopback ports: KRaft, one process a broker, started from the jars that
-Maven gets once into a cache directory.  Usable as a context manager; stopped by pid at exit."""
-import atexit
-import ctypes
+"""A private Apache Kafka on loopback ports: KRaft, one process a broker, started
+from the jars that Maven gets once into a cache directory."""
 import hashlib
 import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import threading
 import time
-import weakref
 
-if __package__:
-    from . import kafka_wire as wire
-else:
-    import kafka_wire as wire
+import kafka_wire as wire
+import scratch
 
 VERSION = "3.9.1"
 HERE = pathlib.Path(__file__).resolve().parent
@@ -57,24 +50,18 @@ SETTINGS = {
     "broker.session.timeout.ms": 3000, "broker.heartbeat.interval.ms": 500,
     "initial.broker.registration.timeout.ms": 30000,
 }
-
-# The brokers that run, so that an exit by any exception leaves none behind.
-_running = weakref.WeakSet()
+# Old name of a tool: where it is now.
+MOVED = {
+    "kafka.admin.ConsumerGroupCommand":
+        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+    "kafka.admin.TopicCommand": "org.apache.kafka.tools.TopicCommand",
+    "kafka.admin.DeleteRecordsCommand": "org.apache.kafka.tools.DeleteRecordsCommand",
+    "kafka.tools.ConsoleConsumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+}
 
 
 class Unavailable(Exception):
     """No Kafka can be started here; the text is the reason, one sentence."""
-
-
-def free_ports(count):
-    socks = [socket.socket() for _ in range(count)]
-    try:
-        for sock in socks:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in socks]
-    finally:
-        for sock in socks:
-            sock.close()
 
 
 def cache_dir(version=VERSION):
@@ -155,30 +142,78 @@ def available(version=VERSION):
     return None
 
 
-def _die_with_parent():
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+class Broker(scratch.Server):
+    """One process.  Which settings it has, the cluster knows."""
+
+    name = "kafka"
+
+    def __init__(self, cluster, number):
+        super().__init__()
+        self.cluster, self.number = cluster, number
+        self.stopped = False
+        self.properties = self.dir + "/server.properties"
+        with open(self.properties, "w") as out:
+            out.write(cluster.settings(number, self.dir + "/data"))
+        with open(self.dir + "/log4j.properties", "w") as out:
+            out.write(LOG4J)
+        done = subprocess.run(
+            self.java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", self.properties),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise scratch.RigError("format: " + done.stdout[-2000:])
+
+    def java(self, *args):
+        return ["java", "-Xmx256m", *JAVA, "-Dlog4j.configuration=file:log4j.properties",
+                "-cp", f"{self.cluster.libs}/*", *args]
+
+    def command(self):
+        return self.java("kafka.Kafka", self.properties)
+
+    def ready(self):
+        """It knows all brokers that run."""
+        try:
+            known = wire.metadata(self.cluster.address(self.number), 2)[0]
+        except OSError:
+            return False
+        return {broker.number + 1 for broker in self.cluster.running()} <= set(known)
+
+    def signal(self, sig):
+        super().signal(sig)
+        if sig in (signal.SIGSTOP, signal.SIGCONT):
+            self.stopped = sig == signal.SIGSTOP
 
 
 class Kafka:
-    """brokers: how many; conf: broker settings; sasl: {user: password} opens a listener SASL.
+    """brokers: how many; conf: settings of every broker; sasl: {user: password}
+    opens a listener named SASL.  through: {listener name: f} opens one more plain
+    listener, whose clients are sent to the port f(its port, broker) instead: a
+    delaying proxy.  Brokers count from 0; broker i has the node id i + 1."""
 
-    Every broker listens on PLAINTEXT; more plain listeners, whose clients are told another port
-    (a delaying proxy), by `listeners=("SLOW",)` and `.advertise["SLOW", broker] = port` before the
-    start.  Brokers are numbered from 0; broker i has the node id i + 1."""
-
-    def __init__(self, brokers=1, version=None, conf=None, sasl=None, listeners=()):
+    def __init__(self, brokers=1, version=None, conf=None, sasl=None, through=None):
         self.version = version or VERSION
-        self.count = brokers
+        self.libs = jars(self.version)
         self.conf = dict(conf or {})
         self.sasl = sasl
-        self.names = ["PLAINTEXT"] + (["SASL"] if sasl else []) + list(listeners)
-        ports = iter(free_ports(brokers * (len(self.names) + 1)))
-        self._ports = {(name, i): next(ports)
+        self.count = brokers
+        self.names = ["PLAINTEXT"] + (["SASL"] if sasl else []) + list(through or {})
+        self._ports = {(name, i): scratch.free_port()
                        for name in self.names + ["CONTROLLER"] for i in range(brokers)}
-        self.advertise = {}
-        self.processes = [None] * brokers
-        self.libs = None
-        self._scratch = None
+        self._told = {(name, i): through[name](self._ports[name, i], i)
+                      for name in through or {} for i in range(brokers)}
+        self.brokers = []
+        try:
+            for i in range(brokers):
+                self.brokers.append(Broker(self, i))
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.stop()
 
     # ---- where it is ----
 
@@ -188,61 +223,29 @@ class Kafka:
     def address(self, broker=0, listener="PLAINTEXT"):
         return f"127.0.0.1:{self.port(broker, listener)}"
 
+    def told(self, broker=0, listener="PLAINTEXT"):
+        """Where clients of that listener go."""
+        return f"127.0.0.1:{self._told.get((listener, broker), self.port(broker, listener))}"
+
     def bootstrap_of(self, listener):
-        """What clients of that listener are told, for all brokers."""
-        return ",".join(f"127.0.0.1:{self.advertise.get((listener, i), self.port(i, listener))}"
-                        for i in range(self.count))
+        return ",".join(self.told(i, listener) for i in range(self.count))
 
     @property
     def bootstrap(self):
         return self.bootstrap_of("PLAINTEXT")
 
-    @property
-    def directory(self):
-        return pathlib.Path(self._scratch.name)
+    def running(self):
+        return [broker for broker in self.brokers if broker.alive() and not broker.stopped]
 
     def _any(self):
-        """The address of a broker that was not stopped."""
-        for i, process in enumerate(self.processes):
-            if process and process.poll() is None and process.running:
-                return self.address(i)
-        raise RuntimeError("no broker runs")
+        for broker in self.running():
+            return self.address(broker.number)
+        raise scratch.RigError("no broker runs")
 
     # ---- life ----
 
-    def __enter__(self):
-        self.libs = jars(self.version)
-        self._scratch = tempfile.TemporaryDirectory(prefix="kafka-")
-        (self.directory / "log4j.properties").write_text(LOG4J)
-        _running.add(self)
-        try:
-            for i in range(self.count):
-                self._format(i)
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def close(self):
-        for i, process in enumerate(self.processes):
-            if process and process.poll() is None:
-                process.kill()
-                process.wait()
-            self.processes[i] = None
-        _running.discard(self)
-        if self._scratch:
-            self._scratch.cleanup()
-            self._scratch = None
-
-    def _properties(self, i):
+    def settings(self, i, data):
         listeners = self.names + ["CONTROLLER"]
-        protocol = {"SASL": "SASL_PLAINTEXT"}
-        told = [f"{name}://127.0.0.1:{self.advertise.get((name, i), self.port(i, name))}"
-                for name in self.names]
         replicas = min(3, self.count)
         lines = dict(SETTINGS)
         lines.update({
@@ -250,10 +253,12 @@ class Kafka:
             "controller.quorum.voters": ",".join(
                 f"{n + 1}@{self.address(n, 'CONTROLLER')}" for n in range(self.count)),
             "listeners": ",".join(f"{name}://{self.address(i, name)}" for name in listeners),
-            "advertised.listeners": ",".join(told),
+            "advertised.listeners": ",".join(f"{name}://{self.told(i, name)}"
+                                             for name in self.names),
             "listener.security.protocol.map": ",".join(
-                f"{name}:{protocol.get(name, 'PLAINTEXT')}" for name in listeners),
-            "log.dirs": self.directory / f"data-{i}",
+                f"{name}:{'SASL_PLAINTEXT' if name == 'SASL' else 'PLAINTEXT'}"
+                for name in listeners),
+            "log.dirs": data,
             "offsets.topic.replication.factor": replicas,
             "transaction.state.log.replication.factor": replicas,
         })
@@ -265,115 +270,64 @@ class Kafka:
         lines.update(self.conf)
         return "".join(f"{key}={value}\n" for key, value in lines.items())
 
-    def _java(self, *args, heap="256m"):
-        return ["java", f"-Xmx{heap}", *JAVA,
-                f"-Dlog4j.configuration=file:{self.directory / 'log4j.properties'}",
-                "-cp", f"{self.libs}/*", *args]
-
-    def _format(self, i):
-        path = self.directory / f"server-{i}.properties"
-        path.write_text(self._properties(i))
-        subprocess.run(self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(path)),
-                       check=True, stdout=subprocess.DEVNULL)
-
-    def _launch(self, i):
-        # A signal for the death of a parent goes off at the end of the thread that forked.
-        main = threading.current_thread() is threading.main_thread()
-        with open(self.directory / f"broker-{i}.log", "ab") as log:
-            process = subprocess.Popen(
-                self._java("kafka.Kafka", str(self.directory / f"server-{i}.properties")),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                cwd=self.directory, start_new_session=True,
-                preexec_fn=_die_with_parent if main else None)
-        process.running = True
-        self.processes[i] = process
-
     def _which(self, broker):
-        return range(self.count) if broker is None else [broker]
+        return self.brokers if broker is None else [self.brokers[broker]]
 
-    def start(self, broker=None, timeout=60):
-        """Starts one or all, and waits until all that run know each other."""
-        for i in self._which(broker):
-            self._launch(i)
-        self.wait_ready(timeout)
+    def start(self, broker=None):
+        """One or all; until all that run know each other."""
+        for one in self._which(broker):
+            one.launch()
+            one.stopped = False
+        for one in self.running():
+            one.wait_ready()
 
-    def stop(self, broker=None, sig=signal.SIGKILL, timeout=30):
-        for i in self._which(broker):
-            self.processes[i].send_signal(sig)
-            if not self.processes[i].running:
-                self.processes[i].send_signal(signal.SIGCONT)
-        for i in self._which(broker):
-            self.processes[i].wait(timeout)
-            self.processes[i] = None
+    def stop(self, broker=None, sig=signal.SIGKILL):
+        """SIGTERM: a controlled shutdown, which moves the leaders away first."""
+        for one in self._which(broker):
+            if one.process is not None:
+                one.process.send_signal(sig)
+        for one in self._which(broker):
+            one.stop()
 
     def restart(self, broker=None):
         self.stop(broker)
         self.start(broker)
 
     def signal(self, sig, broker=None):
-        """SIGSTOP and SIGCONT mostly; of one broker, or of all."""
-        for i in self._which(broker):
-            self.processes[i].send_signal(sig)
-            self.processes[i].running = sig != signal.SIGSTOP
-
-    def pids(self):
-        return [process.pid for process in self.processes if process]
-
-    def wait_ready(self, timeout=60):
-        up = [i for i, process in enumerate(self.processes) if process and process.running]
-        end = time.monotonic() + timeout
-        want = {i + 1 for i in up}
-        while True:
-            try:
-                if all(want <= set(wire.metadata(self.address(i), 2)[0]) for i in up):
-                    return
-            except (OSError, EOFError):
-                pass
-            for i in up:
-                if self.processes[i].poll() is not None:
-                    raise RuntimeError(f"broker {i} ended:\n{self.log(i)[-2000:]}")
-            if time.monotonic() > end:
-                raise RuntimeError(f"no Kafka after {timeout} s:\n{self.log(up[0])[-2000:]}")
-            time.sleep(0.05)
+        for one in self._which(broker):
+            one.signal(sig)
 
     def log(self, broker=0):
-        return (self.directory / f"broker-{broker}.log").read_text(errors="replace")
+        return self.brokers[broker].log()
 
     # ---- what tests do to it ----
 
     def run_tool(self, name, *args, timeout=60):
-        """A Java command line tool; `kafka.admin.ConsumerGroupCommand` and the others under
-        their old names too.  Returns its standard output."""
-        moved = {
-            "kafka.admin.ConsumerGroupCommand":
-                "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-            "kafka.admin.TopicCommand": "org.apache.kafka.tools.TopicCommand",
-            "kafka.admin.DeleteRecordsCommand": "org.apache.kafka.tools.DeleteRecordsCommand",
-        }
+        """The standard output of a Java command line tool; those that moved are
+        found under their old names too."""
         done = subprocess.run(
-            self._java(moved.get(name, name), "--bootstrap-server", self._any(), *map(str, args)),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False)
+            self.brokers[0].java(MOVED.get(name, name), "--bootstrap-server", self._any(),
+                                 *map(str, args)),
+            cwd=self.brokers[0].dir, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=timeout)
         if done.returncode:
-            raise RuntimeError(f"{name} {' '.join(map(str, args))}: status {done.returncode}\n"
-                               f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
+            raise scratch.RigError(f"{name} {' '.join(map(str, args))}: status {done.returncode}\n"
+                                   f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stdout
 
-    def create_topic(self, name, partitions=1, replicas=None, conf=None, timeout=20):
+    def create_topic(self, name, partitions=1, replicas=None, conf=None):
         """Creates it and waits for a leader of every partition."""
         wire.create_topic(self._any(), name, partitions, replicas or min(3, self.count), conf)
-        end = time.monotonic() + timeout
-        while True:
+
+        def led():
             leaders = wire.metadata(self._any())[2].get(name, {})
-            if len(leaders) == partitions and min(leaders.values()) > 0:
-                return
-            if time.monotonic() > end:
-                raise RuntimeError(f"topic {name}: no leaders after {timeout} s")
-            time.sleep(0.02)
+            return len(leaders) == partitions and min(leaders.values()) > 0
+        scratch.wait_for(led, f"topic {name} has its leaders", 20, 0.02)
 
     def delete_topic(self, name):
         wire.delete_topic(self._any(), name)
-        while name in wire.metadata(self._any())[2]:
-            time.sleep(0.02)
+        scratch.wait_for(lambda: name not in wire.metadata(self._any())[2],
+                         f"topic {name} is deleted", 20, 0.02)
 
     def delete_group(self, group):
         wire.delete_group(self._any(), group)
@@ -382,13 +336,13 @@ class Kafka:
         wire.delete_records(self._any(), topic, partition, offset)
 
     def commit(self, group, topic, offsets):
-        """Sets {partition: offset} of a group without members; creates the group."""
+        """Sets {partition: offset} of a group without members, or creates it."""
         end = time.monotonic() + 15
         while True:
             try:
                 return wire.commit(self._any(), group, topic, offsets)
             except wire.KafkaError as error:
-                # No coordinator yet, or it is loading its offsets.
+                # No coordinator yet, or it still loads its offsets.
                 if error.code not in (14, 15, 16) or time.monotonic() > end:
                     raise
             time.sleep(0.05)
@@ -397,11 +351,5 @@ class Kafka:
         return wire.offsets(self._any(), topic, when)
 
     def leaders(self, topic):
-        """{partition: broker}, numbered as here."""
+        """{partition: broker}, counted as here."""
         return {part: node - 1 for part, node in wire.metadata(self._any())[2][topic].items()}
-
-
-@atexit.register
-def _stop_all():
-    for kafka in list(_running):
-        kafka.close()
