@@ -1,0 +1,56 @@
+/*
+ * process.c - /proc/PID/stat and /proc/self/fd.
+ */
+#include "process.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+bool
+process_read(pid_t pid, struct process *p)
+{
+	char path[64], line[1024];
+	unsigned long user, system, virt;
+	long threads, resident;
+
+	snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+	FILE *f = fopen(path, "re");
+	if (f == NULL)
+		return false;
+	size_t n = fread(line, 1, sizeof line - 1, f);
+	fclose(f);
+	line[n] = '\0';
+	/* The name in brackets may hold anything: the last bracket ends it. */
+	const char *rest = strrchr(line, ')');
+	if (rest == NULL ||
+	    sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d"
+			     " %ld %*d %*u %lu %ld", &user, &system, &threads, &virt, &resident) != 5)
+		return false;
+	double tick = (double)sysconf(_SC_CLK_TCK);
+	*p = (struct process){ (double)(user + system) / tick,
+		(double)resident * (double)sysconf(_SC_PAGESIZE), (double)virt, (double)threads };
+	return true;
+}
+
+bool
+process_descriptors(double *open, double *limit)
+{
+	struct rlimit rl;
+	DIR *dir = opendir("/proc/self/fd");
+	double n = 0;
+
+	if (dir == NULL || getrlimit(RLIMIT_NOFILE, &rl) != 0) {
+		if (dir != NULL)
+			closedir(dir);
+		return false;
+	}
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	*open = n - 3; /* ".", "..", and the descriptor of this look itself */
+	*limit = (double)rl.rlim_cur;
+	return true;
+}

@@ -1,0 +1,397 @@
+/*
+ * supervise.c - one thread per worker process: start it, hand it its targets,
+ * take its frames until it ends, say why it ended, start it again.
+ */
+#include "supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "process.h"
+#include "worker.h"
+
+enum { STOP_WAIT_MS = 2000 };
+
+struct worker {
+	const struct collector *collector;
+	struct target	**targets;
+	uint32_t	  n;
+	pthread_t	  thread;
+	pthread_mutex_t	  lock;		/* guards all below */
+	pthread_cond_t	  changed;	/* ready, stop */
+	int		  fd;		/* -1: no process to speak to */
+	pid_t		  pid;		/* 0: none, and its number may be another's */
+	bool		  ready;	/* the first start has been tried */
+	bool		  stop;
+	bool		  replaced;	/* killed by us: say so instead of the signal */
+	uint64_t	  restarts;
+	double		  cpu_seconds;	/* of the processes that have ended */
+};
+
+/* ---- starting ---- */
+
+/* What client libraries may read; nothing that could hold another's secret. */
+static bool
+may_pass(const char *variable)
+{
+	static const char *const names[] = { "PATH=", "HOME=", "LANG=", "TZ=", "TMPDIR=",
+		"SSL_CERT_FILE=", "SSL_CERT_DIR=", "KRB5", "PGSSL", "PGSERVICEFILE=",
+		"PGSYSCONFDIR=", "PGPASSFILE=", "LD_LIBRARY_PATH=", "ASAN_OPTIONS=",
+		"UBSAN_OPTIONS=", "TSAN_OPTIONS=", "DATATIER_LOG_" };
+
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (strncmp(variable, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+static char **
+worker_environment(void)
+{
+	size_t n = 0, kept = 0;
+
+	while (environ[n] != NULL)
+		n++;
+	char **list = calloc(n + 1, sizeof *list);
+	for (size_t i = 0; list != NULL && i < n; i++)
+		if (may_pass(environ[i]))
+			list[kept++] = environ[i];
+	return list;
+}
+
+/* After fork, with other threads about: only async-signal-safe calls. */
+static void
+become_worker(int fd, char *const *argv, char *const *envp)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (fd == WORKER_FD)
+		fcntl(fd, F_SETFD, 0);
+	else if (dup2(fd, WORKER_FD) < 0)
+		_exit(127);
+	execve("/proc/self/exe", argv, envp);
+	_exit(127);
+}
+
+static pid_t
+spawn(const struct collector *c, int fd)
+{
+	char title[64];
+	char **envp = worker_environment();
+	snprintf(title, sizeof title, "datatier_exporter: %s", c->name);
+	char *argv[] = { title, (char *)(uintptr_t) "--worker", (char *)(uintptr_t)c->name, NULL };
+
+	if (envp == NULL)
+		return -1;
+	pid_t pid = fork();
+	if (pid == 0)
+		become_worker(fd, argv, envp);
+	free(envp);
+	return pid;
+}
+
+static bool
+send_target(int fd, uint32_t number, const struct config_target *t)
+{
+	struct buf b = BUF(FRAME_MAX);
+	uint32_t n = (uint32_t)t->nsettings;
+
+	frame_put_string(&b, t->name);
+	buf_add(&b, &n, sizeof n);
+	for (size_t i = 0; i < t->nsettings; i++) {
+		frame_put_string(&b, t->settings[i].name);
+		frame_put_string(&b, t->settings[i].value);
+	}
+	bool good = buf_ok(&b) &&
+	    frame_write(fd, (struct frame){ .type = FRAME_TARGET, .target = number },
+		(struct text){ b.ptr, b.len }, TEXT(""), true);
+	if (b.ptr != NULL)
+		explicit_bzero(b.ptr, b.len);
+	buf_free(&b);
+	return good;
+}
+
+/* The parent's end of a new process, which has its targets; -1: errno says why. */
+static int
+start_process(struct worker *w)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return -1;
+	pid_t pid = spawn(w->collector, pair[1]);
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return -1;
+	}
+	pthread_mutex_lock(&w->lock);
+	w->pid = pid;
+	pthread_mutex_unlock(&w->lock);
+	for (uint32_t i = 0; i < w->n; i++)
+		if (!send_target(pair[0], i, w->targets[i]->config))
+			break; /* it has ended; reading will tell */
+	return pair[0];
+}
+
+/* ---- running ---- */
+
+static bool
+take_frame(struct worker *w, const struct frame *f, const struct buf *payload)
+{
+	struct text t = { payload->ptr, payload->len };
+
+	if (f->target >= w->n)
+		return false;
+	return f->type == FRAME_ROWS ? target_take_rows(w->targets[f->target], f, t) :
+	    f->type == FRAME_DONE    ? target_take_done(w->targets[f->target], f, t) :
+				       false;
+}
+
+/* Until the process ends or says something that makes no sense. */
+static void
+take_frames(struct worker *w, int fd)
+{
+	struct buf payload = BUF(FRAME_MAX);
+	struct frame f;
+
+	while (frame_read(fd, &f, &payload))
+		if (!take_frame(w, &f, &payload)) {
+			log_event(LOG_ERROR, NULL, "worker %s sent a frame that makes no sense",
+			    w->collector->name);
+			break;
+		}
+	buf_free(&payload);
+}
+
+static double
+rusage_seconds(const struct rusage *ru)
+{
+	return (double)(ru->ru_utime.tv_sec + ru->ru_stime.tv_sec) +
+	    (double)(ru->ru_utime.tv_usec + ru->ru_stime.tv_usec) / 1e6;
+}
+
+static void
+describe_end(const struct worker *w, int status, char *why, size_t size)
+{
+	if (w->replaced)
+		snprintf(why, size, "the %s worker process was stuck and is replaced",
+		    w->collector->name);
+	else if (WIFSIGNALED(status))
+		snprintf(why, size, "the %s worker process died of signal %d (%s) and is started again",
+		    w->collector->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(why, size, "the %s worker process ended with status %d and is started again",
+		    w->collector->name, WEXITSTATUS(status));
+}
+
+/* Reaps the process, which has closed its socket or is not to be believed. */
+static void
+end_process(struct worker *w, int fd, char *why, size_t size)
+{
+	struct rusage ru;
+	int status = 0;
+
+	pthread_mutex_lock(&w->lock);
+	w->fd = -1;
+	pid_t pid = w->pid;
+	bool stop = w->stop;
+	pthread_mutex_unlock(&w->lock);
+	close(fd);
+	if (!stop)
+		kill(pid, SIGKILL);
+	while (wait4(pid, &status, 0, &ru) < 0 && errno == EINTR)
+		;
+	pthread_mutex_lock(&w->lock);
+	w->pid = 0;
+	w->cpu_seconds += rusage_seconds(&ru);
+	describe_end(w, status, why, size);
+	w->replaced = false;
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void
+set_ready(struct worker *w, int fd)
+{
+	pthread_mutex_lock(&w->lock);
+	w->fd = fd;
+	w->ready = true;
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* One process from start to end; why says how it ended. */
+static void
+run_process(struct worker *w, char *why, size_t size)
+{
+	int fd = start_process(w);
+
+	set_ready(w, fd);
+	if (fd < 0) {
+		snprintf(why, size, "the %s worker process cannot be started: %s",
+		    w->collector->name, strerror(errno));
+		return;
+	}
+	take_frames(w, fd);
+	end_process(w, fd, why, size);
+}
+
+/* Waits until the next start is due; false: none is, the worker is to stop. */
+static bool
+wait_for_restart(struct worker *w, int64_t started)
+{
+	int64_t due = started + WORKER_RESTART_S * NS_PER_S;
+	struct timespec ts = { due / NS_PER_S, due % NS_PER_S };
+
+	pthread_mutex_lock(&w->lock);
+	while (!w->stop && clock_ns() < due)
+		pthread_cond_timedwait(&w->changed, &w->lock, &ts);
+	bool again = !w->stop;
+	if (again)
+		w->restarts++;
+	pthread_mutex_unlock(&w->lock);
+	return again;
+}
+
+static void *
+supervise(void *arg)
+{
+	struct worker *w = arg;
+	char why[WHY_MAX];
+	int64_t started;
+
+	do {
+		started = clock_ns();
+		run_process(w, why, sizeof why);
+		pthread_mutex_lock(&w->lock);
+		bool stop = w->stop;
+		pthread_mutex_unlock(&w->lock);
+		if (stop)
+			break;
+		log_event(LOG_ERROR, NULL, "%s", why);
+		for (uint32_t i = 0; i < w->n; i++)
+			target_worker_gone(w->targets[i], why);
+	} while (wait_for_restart(w, started));
+	return NULL;
+}
+
+/* ---- for others ---- */
+
+struct worker *
+worker_start(const struct collector *c, struct target **targets, uint32_t n)
+{
+	struct worker *w = calloc(1, sizeof *w);
+	pthread_condattr_t monotonic;
+
+	if (w == NULL)
+		return NULL;
+	*w = (struct worker){ .collector = c, .targets = targets, .n = n, .fd = -1 };
+	for (uint32_t i = 0; i < n; i++) {
+		targets[i]->worker = w;
+		targets[i]->number = i;
+	}
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	if (pthread_create(&w->thread, NULL, supervise, w) != 0) {
+		free(w);
+		return NULL;
+	}
+	pthread_mutex_lock(&w->lock);
+	while (!w->ready)
+		pthread_cond_wait(&w->changed, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+	return w;
+}
+
+void
+worker_stop(struct worker *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_broadcast(&w->changed);
+	if (w->fd >= 0)
+		shutdown(w->fd, SHUT_RDWR); /* both threads that use it see the end */
+	pthread_mutex_unlock(&w->lock);
+	struct deadline until = deadline_in(STOP_WAIT_MS * NS_PER_MS);
+	for (;;) {
+		pthread_mutex_lock(&w->lock);
+		pid_t pid = w->pid;
+		if (pid != 0 && left_ms(until) == 0)
+			kill(pid, SIGKILL);
+		pthread_mutex_unlock(&w->lock);
+		if (pid == 0 || left_ms(until) == 0)
+			break;
+		nanosleep(&(struct timespec){ 0, 2 * NS_PER_MS }, NULL);
+	}
+	pthread_join(w->thread, NULL);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->changed);
+	free(w);
+}
+
+bool
+worker_kick(struct worker *w, uint32_t target, uint64_t ticket, const struct kick *k, char *why,
+    size_t size)
+{
+	struct frame f = { .type = FRAME_KICK, .target = target, .ticket = ticket };
+
+	pthread_mutex_lock(&w->lock);
+	bool there = w->fd >= 0;
+	bool sent = there &&
+	    frame_write(w->fd, f, (struct text){ (const char *)k, sizeof *k }, TEXT(""), false);
+	pthread_mutex_unlock(&w->lock);
+	if (!sent)
+		snprintf(why, size, "the %s worker process %s", w->collector->name,
+		    there ? "does not listen" : "is being started again");
+	return sent;
+}
+
+void
+worker_overdue(struct worker *w, int64_t late)
+{
+	bool others_busy = false;
+
+	if (late < WORKER_STUCK_S * NS_PER_S)
+		return;
+	for (uint32_t i = 0; i < w->n; i++)
+		if (target_overdue(w->targets[i]) == 0 && target_busy(w->targets[i]))
+			others_busy = true;
+	/* The others finish first, if they do: a replacement costs them nothing. */
+	if (others_busy && late < 2 * WORKER_STUCK_S * NS_PER_S)
+		return;
+	pthread_mutex_lock(&w->lock);
+	if (w->pid != 0 && !w->replaced) {
+		w->replaced = true;
+		kill(w->pid, SIGKILL);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+worker_stats(struct worker *w, struct worker_stats *s)
+{
+	struct process p = { 0 };
+
+	pthread_mutex_lock(&w->lock);
+	*s = (struct worker_stats){ w->collector->name, w->pid, w->restarts, w->cpu_seconds, 0 };
+	if (w->pid != 0 && process_read(w->pid, &p)) {
+		s->cpu_seconds += p.cpu_seconds;
+		s->resident_bytes = p.resident_bytes;
+	}
+	pthread_mutex_unlock(&w->lock);
+}

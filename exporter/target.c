@@ -1,0 +1,383 @@
+/*
+ * target.c - tickets, published rows, and one log line when something changes.
+ */
+#include "target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "expose.h"
+#include "log.h"
+#include "sink.h"
+#include "supervise.h"
+
+enum { LOG_AGAIN_S = 60 };	/* the same trouble in new words is news after this */
+
+struct target *
+target_new(const struct config_target *config)
+{
+	struct target *t = calloc(1, sizeof *t);
+	pthread_condattr_t monotonic;
+
+	if (t == NULL)
+		return NULL;
+	t->config = config;
+	t->name = config->name;
+	t->collector = config->collector;
+	t->prefix = expose_prefix(config->name);
+	t->groups = calloc(config->collector->ngroups, sizeof *t->groups);
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&t->served, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	if (t->groups == NULL || t->prefix.ptr == NULL) {
+		target_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void
+target_free(struct target *t)
+{
+	for (unsigned g = 0; t->groups != NULL && g < t->collector->ngroups; g++) {
+		rows_drop(t->groups[g].published);
+		rows_drop(t->groups[g].spare);
+		rows_drop(t->groups[g].base);
+	}
+	free(t->groups);
+	free((void *)(uintptr_t)t->prefix.ptr);
+	pthread_mutex_destroy(&t->lock);
+	pthread_cond_destroy(&t->served);
+	free(t);
+}
+
+/* ---- log on change ---- */
+
+static bool
+worth_saying(bool changed, bool new_words, int64_t *logged_at)
+{
+	int64_t now = clock_ns();
+
+	if (!changed && !(new_words && now - *logged_at > LOG_AGAIN_S * NS_PER_S))
+		return false;
+	*logged_at = now;
+	return true;
+}
+
+static void
+note_up(struct target *t, bool up, const char *why)
+{
+	bool changed = t->known ? t->up != up : !up;
+	bool new_words = !up && strcmp(t->why, why) != 0;
+
+	if (worth_saying(changed, new_words, &t->logged_at)) {
+		if (up)
+			log_event(LOG_INFO, t->name, "up again");
+		else
+			log_event(LOG_WARN, t->name, "down: %s", why);
+	}
+	t->known = true;
+	t->up = up;
+	text_clean(t->why, sizeof t->why, text_of(why));
+}
+
+static void
+note_group(struct target *t, struct group_state *g, enum outcome outcome, const char *why)
+{
+	const char *name = t->collector->groups[g - t->groups].name;
+	bool trouble = outcome != DONE || why[0] != '\0';
+	bool was_trouble = g->asked && (g->outcome != DONE || g->why[0] != '\0');
+	bool changed = was_trouble != trouble || (trouble && g->outcome != outcome);
+
+	if (worth_saying(changed, trouble && strcmp(g->why, why) != 0, &g->logged_at)) {
+		if (!trouble)
+			log_event(LOG_INFO, t->name, "group %s: works again", name);
+		else if (outcome == ABSENT)
+			log_event(LOG_INFO, t->name, "group %s: not available%s%s", name,
+			    why[0] != '\0' ? ": " : "", why);
+		else
+			log_event(LOG_WARN, t->name, "group %s: %s", name,
+			    why[0] != '\0' ? why : "failed");
+	}
+	g->asked = true;
+	g->outcome = outcome;
+	text_clean(g->why, sizeof g->why, text_of(why));
+}
+
+/* ---- asking; the caller holds the lock ---- */
+
+/* The running collection is over: serve who waits. */
+static void
+finish(struct target *t, bool up, double seconds, const char *why)
+{
+	note_up(t, up, why);
+	t->seconds = seconds;
+	t->done = t->running;
+	pthread_cond_broadcast(&t->served);
+}
+
+static void
+begin(struct target *t, uint64_t groups, int64_t until)
+{
+	char why[WHY_MAX];
+	struct kick kick = { until, groups };
+
+	t->running++;
+	t->running_groups = groups;
+	t->begun_at = clock_ns();
+	t->until = until;
+	if (!worker_kick(t->worker, t->number, t->running, &kick, why, sizeof why))
+		finish(t, false, 0, why);
+}
+
+static void
+begin_pending(struct target *t)
+{
+	uint64_t groups = t->pending_groups;
+
+	t->pending_groups = 0;
+	if (groups != 0 && t->done == t->running)
+		begin(t, groups, t->pending_until);
+}
+
+/* A group with an `every` is asked again when that has passed; until then its
+ * last rows stand, as long as the target is up. */
+static bool
+is_fresh(const struct target *t, unsigned g)
+{
+	const struct group_state *s = &t->groups[g];
+	int64_t every = t->config->every == NULL ? 0 : t->config->every[g];
+
+	return every > 0 && t->known && t->up && s->published != NULL && clock_ns() - s->at < every;
+}
+
+static uint64_t
+due(const struct target *t, uint64_t groups)
+{
+	for (unsigned g = 0; g < t->collector->ngroups; g++)
+		if (groups >> g & 1 && is_fresh(t, g))
+			groups &= ~(UINT64_C(1) << g);
+	return groups;
+}
+
+static int64_t
+overdue(const struct target *t, int64_t now)
+{
+	return t->done != t->running && now > t->until ? now - t->until : 0;
+}
+
+uint64_t
+target_kick(struct target *t, uint64_t groups, int64_t until)
+{
+	pthread_mutex_lock(&t->lock);
+	int64_t late = overdue(t, clock_ns());
+	uint64_t ticket = t->running + 1;
+
+	groups = due(t, groups);
+	if (t->done == t->running) {
+		begin(t, groups, until);
+	} else if ((t->running_groups & groups) == groups) {
+		ticket = t->running;
+	} else {
+		t->pending_groups |= groups;
+		if (until > t->pending_until)
+			t->pending_until = until;
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (late > 0)
+		worker_overdue(t->worker, late);
+	return ticket;
+}
+
+int64_t
+target_overdue(struct target *t)
+{
+	pthread_mutex_lock(&t->lock);
+	int64_t late = overdue(t, clock_ns());
+	pthread_mutex_unlock(&t->lock);
+	return late;
+}
+
+bool
+target_busy(struct target *t)
+{
+	pthread_mutex_lock(&t->lock);
+	bool busy = t->done != t->running;
+	pthread_mutex_unlock(&t->lock);
+	return busy;
+}
+
+static void
+wait_until(struct target *t, uint64_t ticket, struct deadline until)
+{
+	struct timespec ts = { until.at / NS_PER_S, until.at % NS_PER_S };
+
+	while (t->done < ticket)
+		if (pthread_cond_timedwait(&t->served, &t->lock, &ts) != 0)
+			return;
+}
+
+void
+target_wait(struct target *t, uint64_t ticket, uint64_t groups, struct deadline until,
+    struct target_view *view)
+{
+	pthread_mutex_lock(&t->lock);
+	wait_until(t, ticket, until);
+	view->late = t->done < ticket;
+	if (view->late) {
+		char why[WHY_MAX];
+		snprintf(why, sizeof why, "no answer within the scrape's deadline (asked %.1f s ago)",
+		    clock_seconds(clock_ns() - t->begun_at));
+		note_up(t, false, why);
+	}
+	view->up = t->known && t->up;
+	for (unsigned g = 0; g < t->collector->ngroups; g++) {
+		struct group_state *s = &t->groups[g];
+		bool show = groups >> g & 1 && s->published != NULL && !view->late &&
+		    (s->ticket >= ticket || is_fresh(t, g));
+		view->groups[g] = show ? s->published : NULL;
+		if (show)
+			rows_hold(s->published);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+target_view_drop(struct target *t, struct target_view *view)
+{
+	for (unsigned g = 0; g < t->collector->ngroups; g++)
+		rows_drop(view->groups[g]);
+}
+
+/* ---- frames ---- */
+
+/* Publishes the spare set and keeps the old one to be filled next, unless a
+ * scrape still reads it. */
+static void
+publish(struct target *t, struct group_state *g, uint64_t ticket)
+{
+	struct rows *old = g->published;
+
+	for (unsigned i = 0; i < REFUSALS; i++)
+		g->refused[i] += g->spare->refused[i];
+	if (g->base != NULL)
+		rows_add(g->spare, g->base);
+	pthread_mutex_lock(&t->lock);
+	g->published = g->spare;
+	g->ticket = ticket;
+	g->at = clock_ns();
+	g->spare = NULL;
+	pthread_mutex_unlock(&t->lock);
+	/* From here on nobody new can take hold of the old set. */
+	if (old != NULL && atomic_load(&old->refs) == 1)
+		g->spare = old;
+	else
+		rows_drop(old);
+}
+
+/* True stays true until DONE, which only the caller's thread takes. */
+static bool
+is_running(struct target *t, uint64_t ticket)
+{
+	pthread_mutex_lock(&t->lock);
+	bool running = t->running == ticket && t->done != ticket;
+	pthread_mutex_unlock(&t->lock);
+	return running;
+}
+
+bool
+target_take_rows(struct target *t, const struct frame *f, struct text payload)
+{
+	if (f->group >= t->collector->ngroups || payload.len < 2 || !is_running(t, f->ticket))
+		return false;
+	struct group_state *g = &t->groups[f->group];
+	unsigned outcome = (unsigned char)payload.ptr[0];
+	const char *why = payload.ptr + 1;
+	size_t len = strnlen(why, payload.len - 1);
+	if (outcome >= LOST || len == payload.len - 1 || len >= WHY_MAX)
+		return false;
+
+	if (g->spare == NULL)
+		g->spare = rows_new(&t->collector->groups[f->group]);
+	if (g->spare == NULL) {
+		log_event(LOG_ERROR, t->name, "out of memory");
+		return false;
+	}
+	rows_reset(g->spare);
+	if (!sink_replay((struct text){ why + len + 1, payload.len - len - 2 }, g->spare))
+		return false;
+	publish(t, g, f->ticket);
+	pthread_mutex_lock(&t->lock);
+	note_group(t, g, (enum outcome)outcome, why);
+	pthread_mutex_unlock(&t->lock);
+	return true;
+}
+
+bool
+target_take_done(struct target *t, const struct frame *f, struct text payload)
+{
+	struct done done;
+	char why[WHY_MAX];
+
+	if (payload.len <= sizeof done || payload.ptr[payload.len - 1] != '\0')
+		return false;
+	memcpy(&done, payload.ptr, sizeof done);
+	text_clean(why, sizeof why, text_of(payload.ptr + sizeof done));
+	pthread_mutex_lock(&t->lock);
+	bool good = f->ticket == t->running && t->done != t->running;
+	if (good) {
+		finish(t, done.up, clock_seconds(done.ns), why);
+		begin_pending(t);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return good;
+}
+
+/* The base of the next process: all that was published, and what the last base
+ * had and was not published since. */
+static void
+keep_base(struct group_state *g)
+{
+	if (g->published == NULL)
+		return;
+	struct rows *base = rows_new(g->published->group);
+	if (base == NULL)
+		return;
+	rows_inherit(base, g->published);
+	if (g->base != NULL)
+		rows_inherit(base, g->base);
+	rows_drop(g->base);
+	g->base = base;
+}
+
+void
+target_worker_gone(struct target *t, const char *why)
+{
+	pthread_mutex_lock(&t->lock);
+	for (unsigned g = 0; g < t->collector->ngroups; g++)
+		keep_base(&t->groups[g]);
+	if (t->done != t->running)
+		finish(t, false, clock_seconds(clock_ns() - t->begun_at), why);
+	begin_pending(t);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+target_inherit(struct target *t, struct target *old)
+{
+	pthread_mutex_lock(&old->lock);
+	for (unsigned g = 0; g < t->collector->ngroups; g++) {
+		struct group_state *from = &old->groups[g];
+		keep_base(from);
+		t->groups[g].base = from->base;
+		from->base = NULL;
+		memcpy(t->groups[g].refused, from->refused, sizeof from->refused);
+	}
+	t->known = old->known;
+	t->up = old->up;
+	memcpy(t->why, old->why, sizeof t->why);
+	pthread_mutex_unlock(&old->lock);
+}
