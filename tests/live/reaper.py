@@ -17,21 +17,37 @@ import time
 IPC_RMID = 0
 
 
+def processes():
+    """(pid, name, fields of stat behind the name) of all that run."""
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open("/proc/%s/stat" % entry) as stat:
+                head, _, tail = stat.read().rpartition(")")
+        except OSError:
+            continue
+        fields = tail.split()
+        if fields[0] not in "ZX":
+            yield int(entry), head.partition("(")[2], fields
+
+
+def group(pgid):
+    """{pid: name} of what runs in a process group."""
+    return {pid: name for pid, name, fields in processes() if int(fields[2]) == pgid}
+
+
 def inside(scratch):
     """The processes whose working directory is in scratch."""
     found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or int(entry) == os.getpid():
-            continue
+    for pid, _, _ in processes():
         try:
-            cwd = os.readlink("/proc/%s/cwd" % entry)
-            with open("/proc/%s/stat" % entry) as stat:
-                state = stat.read().rpartition(")")[2].split()[0]
+            cwd = os.readlink("/proc/%d/cwd" % pid)
         except OSError:
             continue
         cwd = cwd[:-len(" (deleted)")] if cwd.endswith(" (deleted)") else cwd
-        if state not in "ZX" and (cwd + "/").startswith(scratch + "/"):
-            found.append(int(entry))
+        if pid != os.getpid() and (cwd + "/").startswith(scratch + "/"):
+            found.append(pid)
     return found
 
 
@@ -52,7 +68,7 @@ def kill_all(scratch, patience=10):
 def remove_shared_memory(scratch):
     """PostgreSQL's own segment outlives a killed postmaster."""
     libc = ctypes.CDLL(None, use_errno=True)
-    for path in glob.glob(scratch + "/*/data/postmaster.pid"):
+    for path in glob.glob(scratch + "/**/data/postmaster.pid", recursive=True):
         try:
             with open(path) as pid_file:
                 words = pid_file.read().split("\n")[6].split()
@@ -61,15 +77,19 @@ def remove_shared_memory(scratch):
             continue
 
 
+def clean(scratch):
+    kill_all(scratch)
+    remove_shared_memory(scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
 def main():
     scratch = os.path.realpath(sys.argv[1])
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, signal.SIG_IGN)
     while sys.stdin.buffer.read(1):
         pass
-    kill_all(scratch)
-    remove_shared_memory(scratch)
-    shutil.rmtree(scratch, ignore_errors=True)
+    clean(scratch)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 
+import reaper
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 START_SECONDS = 60	# for one server on a busy machine
@@ -128,15 +130,8 @@ def wait_for(ready, what, seconds=START_SECONDS, every=0.05):
 def children(pid):
     """The pids of all descendants of a process."""
     parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open("/proc/%s/stat" % entry) as stat:
-                    fields = stat.read().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if fields[0] not in "ZX":
-                parents.setdefault(int(fields[1]), []).append(int(entry))
+    for child, _, fields in reaper.processes():
+        parents.setdefault(int(fields[1]), []).append(child)
     found, todo = [], [pid]
     while todo:
         more = parents.get(todo.pop(), [])
