@@ -74,9 +74,63 @@ $(foreach t,$(TESTS),$(eval $(call test_rules,$(t))))
 
 tests: $(TEST_BINS)
 
+# A fuzz target links like a test; clang only, as libFuzzer is its own.
+FUZZ      = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZ_CC   = clang
+FUZZ_BINS = $(FUZZ:%=build/fuzz/%)
+fuzz_collector = $(filter $(firstword $(subst _, ,$(1))),$(COLLECTORS))
+define fuzz_rules
+build/fuzz/$(1): $(BUILD)/tests/fuzz/$(1).o $(call collector_objs,$(call fuzz_collector,$(1))) $(BUILD)/libcore.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_LDFLAGS) -fsanitize=fuzzer -rdynamic -o $$@ $$^ $$(call pkg_libs,$$(CORE_PKGS) \
+	    $$(PKG_$(call fuzz_collector,$(1)))) -ldl -lm
+endef
+$(foreach f,$(FUZZ),$(eval $(call fuzz_rules,$(f))))
+fuzz-bins: $(FUZZ_BINS)
+fuzz:
+	$(MAKE) CC=$(FUZZ_CC) SAN=fuzzer-no-link,address,undefined fuzz-bins
+
+# ---- make check: all of it; tests/run WORD... runs some of what is built ----
+JOBS = $(shell nproc)
+THREADED = $(filter test_target% test_scrape% test_worker%,$(TESTS))
+check:
+	packaging/deps.sh build check
+	$(MAKE) -j$(JOBS) test-builds
+	tests/run
+
+test-builds: all tests
+	$(MAKE) SAN=address,undefined tests
+	$(MAKE) SAN=thread TESTS="$(THREADED)" tests
+	$(MAKE) fuzz
+
+$(BUILD)/tests/load: tests/demo/load.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(call pkg_cflags,libpq hiredis rdkafka) $(ALL_LDFLAGS) -o $@ $< \
+	    $(call pkg_libs,libpq hiredis rdkafka) -lm
+
+# Ends by Ctrl-C, or after DEMO_SECONDS.
+demo:
+	packaging/deps.sh build demo
+	$(MAKE) -j$(JOBS) all $(BUILD)/tests/load
+	@python3 tests/demo/demo.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+# Side by side with the exporters that Debian ships.
+bench:
+	packaging/deps.sh build check bench
+	$(MAKE) -j$(JOBS) all $(BUILD)/tests/load
+	python3 tests/bench/bench.py
+
+help:
+	@echo 'make          builds the program and its collectors into $(BUILD)/'
+	@echo 'make check    installs what is missing, builds, runs all tests'
+	@echo 'make demo     shows it at work; DEMO_SECONDS=90 ends it by itself'
+	@echo 'make bench    measures it beside the exporters that Debian ships'
+	@echo 'make fuzz     builds the fuzz targets into build/fuzz/'
+	@echo 'make clean    removes build/'
+
 clean:
 	rm -rf build
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all tests clean
+.PHONY: all tests fuzz fuzz-bins check test-builds demo bench help clean
 .SECONDARY:
