@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../exporter/buf.h"
 #include "options.h"
 
 enum config_limits {
@@ -27,7 +28,7 @@ struct config_target {
 };
 
 struct config {
-	const char		**listen;	/* NULL ends it */
+	const char *const	 *listen;	/* NULL ends it */
 	const char		 *telemetry_path;
 	const char		 *log_level, *log_format;
 	struct config_target	 *targets;
@@ -39,14 +40,18 @@ struct config {
  * tests); NULL: why has one sentence. */
 typedef const struct collector *config_find(const char *name, char *why, size_t size);
 
-/* Reads the file.  NULL: every fault is in faults, one "file:line: sentence" a
- * line, no secret in it.  notes gets a line for each target left out. */
-struct config	*config_read(const char *path, config_find *, struct buf *faults,
+/* Reads the file (libconfig has taken the name config_read).  NULL: every fault
+ * is in faults, one "file:line: sentence" a line, no secret in it.  notes gets
+ * a line for each target left out. */
+struct config	*config_load(const char *path, config_find *, struct buf *faults,
 		    struct buf *notes);
+/* The same from memory, under that name. */
+struct config	*config_load_text(const char *name, struct text, config_find *,
+		    struct buf *faults, struct buf *notes);
 void		 config_free(struct config *);
 
-/* OPTIONS.md: the top-level keys, the keys of every target, the flags and the
- * rows of each collector given. */
+/* OPTIONS.md without the command line: how values are written, the top-level
+ * keys, the keys of every target and the rows of each collector given. */
 void		 config_reference(const struct collector *const *, size_t n, struct buf *);
 
 #endif
