@@ -1,5 +1,5 @@
 /*
- * reference.c - OPTIONS.md, printed from the tables that the configuration is
+ * options_reference.c - OPTIONS.md, printed from the tables that the configuration is
  * read with.
  */
 #include <stdio.h>
