@@ -1,0 +1,235 @@
+/*
+ * redis_info.c - the text of INFO: lines `field:value`, among them lists such
+ * as `cmdstat_get:calls=1,usec=7`.  Which fields are metrics is said by the
+ * tables' `source`; what is missing or unknown is passed over.
+ */
+#include <string.h>
+
+#include "redis.h"
+
+bool
+redis_info_next(struct text *info, struct text *field, struct text *value)
+{
+	while (info->len > 0) {
+		*value = text_trim(text_cut(info, '\n'));
+		if (value->len == 0 || value->ptr[0] == '#')
+			continue;
+		*field = text_cut(value, ':');
+		if (value->ptr != NULL)
+			return true;
+	}
+	return false;
+}
+
+struct text
+redis_info_field(struct text info, const char *wanted)
+{
+	struct text field, value;
+
+	while (redis_info_next(&info, &field, &value))
+		if (text_is(field, wanted))
+			return value;
+	return (struct text){ NULL, 0 };
+}
+
+struct text
+redis_info_part(struct text value, const char *wanted)
+{
+	while (value.len > 0) {
+		struct text part = text_cut(&value, ',');
+		struct text key = text_cut(&part, '=');
+		if (text_is(key, wanted))
+			return part;
+	}
+	return (struct text){ NULL, 0 };
+}
+
+struct text
+redis_info_version(struct text info)
+{
+	struct text valkey = redis_info_field(info, "valkey_version");
+
+	return valkey.len > 0 ? valkey : redis_info_field(info, "redis_version");
+}
+
+static enum outcome
+answer_info(struct scrape *sc, struct text *info)
+{
+	struct redis_value v;
+	size_t position;
+	enum outcome outcome = redis_answer(sc, REDIS_INFO, REDIS_REPLY_STRING, &position, &v);
+
+	*info = v.text;
+	return outcome;
+}
+
+/* Fields that are metrics as they are; the label of such a group stands for a
+ * division that INFO does not make. */
+enum outcome
+redis_emit_fields(struct scrape *sc, const struct group *g)
+{
+	static const struct text all[] = { { "all", 3 } };
+	struct text info, field, value;
+	enum outcome outcome = answer_info(sc, &info);
+
+	if (outcome != DONE)
+		return outcome;
+	row(sc->sink, g->nlabels > 0 ? all : NULL);
+	while (redis_info_next(&info, &field, &value)) {
+		const struct metric *m = metric_by_source(g, field);
+		if (m != NULL)
+			put_text(sc->sink, m, value);
+	}
+	return DONE;
+}
+
+static void
+emit_parts(struct scrape *sc, const struct group *g, struct text label, struct text value)
+{
+	row(sc->sink, &label);
+	while (value.len > 0) {
+		struct text part = text_cut(&value, ',');
+		struct text key = text_cut(&part, '=');
+		const struct metric *m = metric_by_source(g, key);
+		if (m != NULL)
+			put_text(sc->sink, m, part);
+	}
+}
+
+/* A row per field that begins with the group's prefix. */
+enum outcome
+redis_emit_lines(struct scrape *sc, const struct group *g)
+{
+	const struct redis_how *how = g->how;
+	struct text info, field, value;
+	enum outcome outcome = answer_info(sc, &info);
+
+	if (outcome != DONE)
+		return outcome;
+	while (redis_info_next(&info, &field, &value)) {
+		if (!text_begins(field, how->prefix))
+			continue;
+		size_t skip = strlen(how->prefix);
+		emit_parts(sc, g, (struct text){ field.ptr + skip, field.len - skip }, value);
+	}
+	return DONE;
+}
+
+static bool
+is_database(struct text field)
+{
+	int64_t number;
+
+	return text_begins(field, "db") && field.len > 2 && field.ptr[2] >= '0' &&
+	       field.ptr[2] <= '9' &&
+	       text_integer((struct text){ field.ptr + 2, field.len - 2 }, &number);
+}
+
+/* INFO leaves out databases that are empty.  A server that is empty altogether
+ * shall not look like one that says nothing of its keys. */
+enum outcome
+redis_emit_keys(struct scrape *sc, const struct group *g)
+{
+	struct text info, field, value;
+	enum outcome outcome = answer_info(sc, &info);
+	bool some = false;
+
+	if (outcome != DONE)
+		return outcome;
+	for (struct text rest = info; redis_info_next(&rest, &field, &value);)
+		if (is_database(field)) {
+			emit_parts(sc, g, field, value);
+			some = true;
+		}
+	if (!some && memmem(info.ptr, info.len, "# Keyspace", 10) != NULL)
+		emit_parts(sc, g, TEXT("db0"), TEXT("keys=0"));
+	return DONE;
+}
+
+/* The offset of the replica furthest behind among those that are online. */
+static bool
+slowest_replica(struct text info, int64_t *slowest)
+{
+	struct text field, value;
+	bool found = false;
+
+	while (redis_info_next(&info, &field, &value)) {
+		int64_t offset;
+		if (!text_begins(field, "slave") ||
+		    !text_is(redis_info_part(value, "state"), "online") ||
+		    !text_integer(redis_info_part(value, "offset"), &offset))
+			continue;
+		if (!found || offset < *slowest)
+			*slowest = offset;
+		found = true;
+	}
+	return found;
+}
+
+static bool
+integer_field(struct text info, const char *field, int64_t *value)
+{
+	return text_integer(redis_info_field(info, field), value);
+}
+
+/* On a replica what it has received and not yet applied, and only while its
+ * link is up: of what it never got it cannot know. */
+static bool
+replication_ends(struct text info, int64_t *ahead, int64_t *behind)
+{
+	if (text_is(redis_info_field(info, "role"), "slave"))
+		return text_is(redis_info_field(info, "master_link_status"), "up") &&
+		       integer_field(info, "slave_read_repl_offset", ahead) &&
+		       integer_field(info, "slave_repl_offset", behind);
+	return integer_field(info, "master_repl_offset", ahead) && slowest_replica(info, behind);
+}
+
+enum outcome
+redis_emit_replication(struct scrape *sc, const struct group *g)
+{
+	int64_t ahead, behind;
+	struct text info;
+	enum outcome outcome = answer_info(sc, &info);
+
+	if (outcome != DONE)
+		return outcome;
+	if (!replication_ends(info, &ahead, &behind))
+		return DONE;
+	row(sc->sink, NULL);
+	/* A replica may have acknowledged more than the line above it told. */
+	double lag = (double)ahead - (double)behind;
+	put(sc->sink, &g->metrics[0], lag > 0 ? lag : 0);
+	return DONE;
+}
+
+enum outcome
+redis_emit_info(struct scrape *sc, const struct group *g)
+{
+	struct text info;
+	enum outcome outcome = answer_info(sc, &info);
+
+	if (outcome != DONE)
+		return outcome;
+	struct text values[] = {
+		redis_info_version(info),
+		redis_info_field(info, "role"),
+		redis_info_field(info, "redis_mode"),
+	};
+	row(sc->sink, values);
+	put(sc->sink, &g->metrics[0], 1);
+	return DONE;
+}
+
+enum outcome
+redis_emit_slowlog(struct scrape *sc, const struct group *g)
+{
+	struct redis_value v;
+	size_t position;
+	enum outcome outcome = redis_answer(sc, REDIS_SLOWLOG, REDIS_REPLY_INTEGER, &position, &v);
+
+	if (outcome != DONE)
+		return outcome;
+	row(sc->sink, NULL);
+	put(sc->sink, &g->metrics[0], (double)v.integer);
+	return DONE;
+}
