@@ -28,8 +28,8 @@ enum {
 	KEYS = 6000, /* more than the cache has memory for */
 	VALUE_MAX = 2000,
 	PAUSE_MS = 60, /* between two messages of a sender */
-	BURST_EVERY_S = 20,
-	BURST_S = 4,
+	BROADCAST_EVERY_MS = 15000,
+	BROADCAST = 45000, /* messages at once: more than 10000 a second */
 	STALL_EVERY_S = 25,
 	STALL_S = 8,
 	TROUBLE_EVERY_MS = 1500,
