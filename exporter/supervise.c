@@ -81,6 +81,8 @@ become_worker(int fd, char *const *argv, char *const *envp)
 		fcntl(fd, F_SETFD, 0);
 	else if (dup2(fd, WORKER_FD) < 0)
 		_exit(127);
+	/* Ours are closed on exec; a library's may not be. */
+	close_range(WORKER_FD + 1, ~0u, 0);
 	execve("/proc/self/exe", argv, envp);
 	_exit(127);
 }
@@ -238,12 +240,12 @@ run_process(struct worker *w, char *why, size_t size)
 {
 	int fd = start_process(w);
 
-	set_ready(w, fd);
-	if (fd < 0) {
+	if (fd < 0)
 		snprintf(why, size, "the %s worker process cannot be started: %s",
 		    w->collector->name, strerror(errno));
+	set_ready(w, fd);
+	if (fd < 0)
 		return;
-	}
 	take_frames(w, fd);
 	end_process(w, fd, why, size);
 }

@@ -261,11 +261,11 @@ publish(struct target *t, struct group_state *g, uint64_t ticket)
 {
 	struct rows *old = g->published;
 
-	for (unsigned i = 0; i < REFUSALS; i++)
-		g->refused[i] += g->spare->refused[i];
 	if (g->base != NULL)
 		rows_add(g->spare, g->base);
 	pthread_mutex_lock(&t->lock);
+	for (unsigned i = 0; i < REFUSALS; i++)
+		g->refused[i] += g->spare->refused[i];
 	g->published = g->spare;
 	g->ticket = ticket;
 	g->at = clock_ns();

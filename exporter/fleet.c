@@ -1,0 +1,111 @@
+/*
+ * fleet.c - from a configuration to running workers.
+ */
+#include "fleet.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "self.h"
+
+static bool
+build_registry(struct fleet *f, struct buf *faults)
+{
+	const struct collector **list = calloc(f->config->ntargets + 1, sizeof *list);
+	size_t n = 0;
+
+	if (list == NULL)
+		return false;
+	for (size_t i = 0; i < f->config->ntargets; i++)
+		list[n++] = f->config->targets[i].collector;
+	list[n++] = &self_collector;
+	bool good = registry_build(&f->registry, list, n, faults);
+	free(list);
+	return good;
+}
+
+struct fleet *
+fleet_new(struct config *config, struct buf *faults)
+{
+	struct fleet *f = calloc(1, sizeof *f);
+
+	if (f == NULL)
+		return NULL;
+	f->config = config;
+	f->targets = calloc(config->ntargets + 1, sizeof *f->targets);
+	bool good = f->targets != NULL && build_registry(f, faults);
+	for (size_t i = 0; good && i < config->ntargets; i++) {
+		f->targets[i] = target_new(&config->targets[i]);
+		good = f->targets[i] != NULL;
+		f->ntargets += good;
+	}
+	if (!good) {
+		f->config = NULL;
+		fleet_free(f);
+		return NULL;
+	}
+	return f;
+}
+
+bool
+fleet_start(struct fleet *f)
+{
+	for (unsigned c = 0; c < f->registry.ncollectors; c++) {
+		const struct collector *collector_used = f->registry.collectors[c];
+		struct target **list = calloc(f->ntargets + 1, sizeof *list);
+		uint32_t n = 0;
+		for (size_t i = 0; list != NULL && i < f->ntargets; i++)
+			if (f->targets[i]->collector == collector_used)
+				list[n++] = f->targets[i];
+		if (n == 0) {
+			free(list);
+			continue;
+		}
+		f->of_worker[f->nworkers] = list;
+		f->workers[f->nworkers] = worker_start(collector_used, list, n);
+		if (f->workers[f->nworkers] == NULL)
+			return false;
+		f->nworkers++;
+	}
+	return true;
+}
+
+void
+fleet_stop(struct fleet *f)
+{
+	for (size_t i = 0; i < f->nworkers; i++)
+		worker_stop(f->workers[i]);
+	f->nworkers = 0;
+}
+
+void
+fleet_free(struct fleet *f)
+{
+	for (size_t i = 0; i < f->ntargets; i++)
+		target_free(f->targets[i]);
+	for (size_t i = 0; i < COUNT(f->of_worker); i++)
+		free(f->of_worker[i]);
+	free(f->targets);
+	registry_free(&f->registry);
+	config_free(f->config);
+	free(f);
+}
+
+struct target *
+fleet_find(const struct fleet *f, const char *name)
+{
+	for (size_t i = 0; i < f->ntargets; i++)
+		if (strcmp(f->targets[i]->name, name) == 0)
+			return f->targets[i];
+	return NULL;
+}
+
+void
+fleet_inherit(struct fleet *f, struct fleet *old)
+{
+	for (size_t i = 0; i < f->ntargets; i++) {
+		struct target *t = fleet_find(old, f->targets[i]->name);
+		if (t != NULL && t->collector == f->targets[i]->collector)
+			target_inherit(f->targets[i], t);
+	}
+}

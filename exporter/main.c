@@ -1,0 +1,316 @@
+/*
+ * main.c - arguments, start and stop in order, signals.
+ */
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "flags.h"
+#include "fleet.h"
+#include "http.h"
+#include "log.h"
+#include "plugin.h"
+#include "scrape.h"
+#include "self.h"
+#include "status.h"
+#include "worker.h"
+
+enum main_limits {
+	OUTPUT_MAX = 256 << 20,		/* bytes of an exposition */
+	MESSAGES_MAX = 1 << 20,		/* bytes of all faults of a configuration */
+	PROBE_SECONDS = 10,		/* a --probe takes at most */
+};
+
+static struct flags flags;
+static struct fleet *fleet;
+/* Scrapes read the fleet, a reload writes it. */
+static pthread_rwlock_t fleet_lock;
+static volatile bool serving;
+
+/* ---- words ---- */
+
+static void
+print(FILE *f, const struct buf *b)
+{
+	fwrite(b->ptr, 1, b->len, f);
+	fflush(f);
+}
+
+static void
+log_lines(enum log_level level, const struct buf *lines)
+{
+	struct text rest = { lines->ptr, lines->len };
+
+	while (rest.len > 0) {
+		struct text line = text_cut(&rest, '\n');
+		if (line.len > 0)
+			log_event(level, NULL, "%.*s", (int)line.len, line.ptr);
+	}
+}
+
+static bool
+set_log(const char *level, const char *format)
+{
+	const char *fault = level != NULL && !log_set_level(level) ? "--log.level" :
+	    format != NULL && !log_set_format(format)		  ? "--log.format" :
+								    NULL;
+
+	if (fault != NULL)
+		log_event(LOG_ERROR, NULL, "%s: no such value (see --help)", fault);
+	/* Worker processes are to speak alike. */
+	if (level != NULL)
+		setenv("DATATIER_LOG_LEVEL", level, 1);
+	if (format != NULL)
+		setenv("DATATIER_LOG_FORMAT", format, 1);
+	return fault == NULL;
+}
+
+/* ---- configuration ---- */
+
+/* A new fleet from the file; NULL: every fault has been logged. */
+static struct fleet *
+load_fleet(void)
+{
+	struct buf faults = BUF(MESSAGES_MAX), notes = BUF(MESSAGES_MAX);
+	struct fleet *f = NULL;
+	struct config *c = config_load(flags.config_file, plugin_load, &faults, &notes);
+
+	if (c != NULL) {
+		set_log(flags.log_level != NULL ? flags.log_level : c->log_level,
+		    flags.log_format != NULL ? flags.log_format : c->log_format);
+		f = fleet_new(c, &faults);
+		if (f == NULL)
+			config_free(c);
+	}
+	log_lines(LOG_INFO, &notes);
+	log_lines(LOG_ERROR, &faults);
+	if (f == NULL && faults.len == 0)
+		log_event(LOG_ERROR, NULL, "out of memory");
+	buf_free(&faults);
+	buf_free(&notes);
+	return f;
+}
+
+/* All or nothing: with any fault the running configuration stays. */
+static void
+reload(void)
+{
+	struct fleet *next = load_fleet();
+
+	if (next == NULL) {
+		log_event(LOG_ERROR, NULL, "reload: the configuration has faults, the old one stays");
+		return;
+	}
+	pthread_rwlock_wrlock(&fleet_lock); /* scrapes under way end first */
+	struct fleet *old = fleet;
+	fleet_stop(old);
+	fleet_inherit(next, old);
+	if (!fleet_start(next))
+		log_event(LOG_ERROR, NULL, "reload: not all worker processes could be started");
+	fleet = next;
+	pthread_rwlock_unlock(&fleet_lock);
+	fleet_free(old);
+	log_event(LOG_INFO, NULL, "reload: %zu targets", next->ntargets);
+}
+
+/* ---- the site ---- */
+
+static int
+serve_scrape(const struct http_scrape *req, struct buf *body)
+{
+	pthread_rwlock_rdlock(&fleet_lock);
+	int code = scrape_run(fleet, req, body);
+	pthread_rwlock_unlock(&fleet_lock);
+	return code;
+}
+
+static const char *
+telemetry_path(void)
+{
+	return flags.telemetry_path != NULL ? flags.telemetry_path : fleet->config->telemetry_path;
+}
+
+static void
+serve_status(struct buf *body)
+{
+	pthread_rwlock_rdlock(&fleet_lock);
+	status_page(fleet, telemetry_path(), body);
+	pthread_rwlock_unlock(&fleet_lock);
+}
+
+static bool
+is_serving(void)
+{
+	return serving;
+}
+
+/* Until a signal ends it. */
+static void
+handle_signals(const sigset_t *set)
+{
+	for (;;) {
+		int sig = 0;
+		sigwait(set, &sig);
+		if (sig == SIGHUP)
+			reload();
+		else if (sig == SIGTERM || sig == SIGINT)
+			return;
+	}
+}
+
+static int
+run(void)
+{
+	char why[512];
+	sigset_t set;
+	const char *path = strdup(telemetry_path()); /* a reload does not move it */
+	struct http_site site = {
+		.listen = flags.listen[0] != NULL ? flags.listen : fleet->config->listen,
+		.telemetry_path = path,
+		.scrape = serve_scrape,
+		.status = serve_status,
+		.ready = is_serving,
+		.served = self_served,
+	};
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (path == NULL || !fleet_start(fleet)) {
+		log_event(LOG_ERROR, NULL, "not all worker processes could be started");
+		return 1;
+	}
+	struct http *http = http_start(&site, why, sizeof why);
+	if (http == NULL) {
+		log_event(LOG_ERROR, NULL, "%s", why);
+		fleet_stop(fleet);
+		return 1;
+	}
+	for (size_t i = 0; site.listen[i] != NULL; i++)
+		log_event(LOG_INFO, NULL, "listening on %s (port %u), metrics at %s", site.listen[i],
+		    http_port(http, i), path);
+	serving = true;
+	handle_signals(&set);
+	serving = false;
+	http_stop(http);
+	fleet_stop(fleet);
+	log_event(LOG_INFO, NULL, "stopped");
+	return 0;
+}
+
+/* ---- other modes ---- */
+
+static int
+probe(void)
+{
+	static const char *const no_groups[] = { NULL };
+	struct buf body = BUF(OUTPUT_MAX), reasons = BUF(MESSAGES_MAX);
+
+	if (!fleet_start(fleet)) {
+		log_event(LOG_ERROR, NULL, "not all worker processes could be started");
+		return 1;
+	}
+	struct http_scrape req = { flags.names, no_groups, deadline_in(PROBE_SECONDS * NS_PER_S),
+		false };
+	int down = scrape_probe(fleet, &req, &body, &reasons);
+	print(down < 0 ? stderr : stdout, &body);
+	print(stderr, &reasons);
+	fleet_stop(fleet);
+	buf_free(&body);
+	buf_free(&reasons);
+	return down != 0;
+}
+
+static int
+print_metrics(const struct collector **list, size_t n)
+{
+	struct buf out = BUF(OUTPUT_MAX), faults = BUF(MESSAGES_MAX);
+	struct registry r;
+
+	list[n++] = &self_collector;
+	bool good = registry_build(&r, list, n, &faults);
+	if (good)
+		registry_reference(&r, &out);
+	print(good ? stdout : stderr, good ? &out : &faults);
+	return !good;
+}
+
+static int
+print_options(const struct collector **list, size_t n)
+{
+	struct buf out = BUF(OUTPUT_MAX);
+
+	config_reference(list, n, &out);
+	flags_reference(&out);
+	print(stdout, &out);
+	return 0;
+}
+
+static int
+print_reference(void)
+{
+	const struct collector *list[REGISTRY_COLLECTORS_MAX];
+	size_t n = plugin_load_all(list, COUNT(list) - 1);
+
+	return flags.metrics ? print_metrics(list, n) : print_options(list, n);
+}
+
+static int
+print_help(void)
+{
+	struct buf out = BUF(MESSAGES_MAX);
+
+	flags_help(&out);
+	print(stdout, &out);
+	return 0;
+}
+
+static int
+with_fleet(void)
+{
+	fleet = load_fleet();
+	if (fleet == NULL)
+		return 1;
+	if (flags.check) {
+		printf("%s: good, %zu targets\n", flags.config_file, fleet->ntargets);
+		return 0;
+	}
+	return flags.probe ? probe() : run();
+}
+
+int
+main(int argc, char **argv)
+{
+	pthread_rwlockattr_t fair;
+	char why[256];
+	(void)argc;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (!flags_parse(&flags, argv, why, sizeof why)) {
+		fprintf(stderr, "datatier_exporter: %s\n", why);
+		return 1;
+	}
+	if (flags.help)
+		return print_help();
+	if (flags.version)
+		return printf("datatier_exporter %s\n", VERSION) < 0;
+	if (!set_log(flags.log_level, flags.log_format))
+		return 1;
+	if (flags.worker != NULL)
+		return worker_main(flags.worker, WORKER_FD);
+	if (flags.metrics || flags.options)
+		return print_reference();
+	/* A reload must not wait for a moment without any scrape. */
+	pthread_rwlockattr_init(&fair);
+	pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&fleet_lock, &fair);
+	mallopt(M_ARENA_MAX, 4);
+	self_start();
+	return with_fleet();
+}

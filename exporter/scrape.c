@@ -1,0 +1,223 @@
+/*
+ * scrape.c - kick all, wait for each in turn, expose.  Nothing here is shared
+ * with a worker that is late: it can finish when it likes.
+ */
+#include "scrape.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "expose.h"
+#include "self.h"
+
+struct asked {			/* one target in this scrape */
+	struct target	*target;
+	uint64_t	 groups, ticket;
+	struct target_view view;
+};
+
+struct plan {
+	struct asked	*asked;
+	size_t		 n;
+	struct rows	**sets;		/* memory of all views' groups */
+	bool		 whole;		/* no target was named */
+};
+
+static void
+plan_free(struct plan *p)
+{
+	free(p->asked);
+	free(p->sets);
+}
+
+/* ---- which ---- */
+
+static bool
+knows_group(const struct registry *r, const char *name)
+{
+	for (unsigned c = 0; c < r->ncollectors; c++)
+		for (unsigned g = 0; g < r->collectors[c]->ngroups; g++)
+			if (strcmp(r->collectors[c]->groups[g].name, name) == 0)
+				return true;
+	return false;
+}
+
+static bool
+check_names(struct fleet *f, const struct http_scrape *req, struct buf *body)
+{
+	for (const char *const *t = req->targets; *t != NULL; t++)
+		if (fleet_find(f, *t) == NULL) {
+			buf_str(body, "There is no such target in the configuration.\n");
+			return false;
+		}
+	for (const char *const *g = req->groups; *g != NULL; g++)
+		if (!knows_group(&f->registry, *g)) {
+			buf_str(body, "No collector in use has such a group (collect[]).\n");
+			return false;
+		}
+	return true;
+}
+
+static bool
+in_list(const char *const *list, const char *name)
+{
+	for (; *list != NULL; list++)
+		if (strcmp(*list, name) == 0)
+			return true;
+	return false;
+}
+
+static uint64_t
+wanted_groups(const struct target *t, const char *const *names)
+{
+	uint64_t groups = t->config->groups, wanted = 0;
+
+	if (*names == NULL)
+		return groups;
+	for (unsigned g = 0; g < t->collector->ngroups; g++)
+		if (in_list(names, t->collector->groups[g].name))
+			wanted |= UINT64_C(1) << g;
+	return groups & wanted;
+}
+
+/* Every target of the request once, in the order of the configuration. */
+static bool
+make_plan(struct fleet *f, const struct http_scrape *req, struct plan *p)
+{
+	size_t nsets = 0;
+
+	*p = (struct plan){ .whole = req->targets[0] == NULL };
+	p->asked = calloc(f->ntargets + 1, sizeof *p->asked);
+	for (size_t i = 0; p->asked != NULL && i < f->ntargets; i++) {
+		struct target *t = f->targets[i];
+		if (!p->whole && !in_list(req->targets, t->name))
+			continue;
+		p->asked[p->n++] = (struct asked){ .target = t,
+			.groups = wanted_groups(t, req->groups) };
+		nsets += t->collector->ngroups;
+	}
+	p->sets = calloc(nsets + 1, sizeof(struct rows *));
+	struct rows **sets = p->sets;
+	for (size_t i = 0; sets != NULL && i < p->n; i++) {
+		p->asked[i].view.groups = sets;
+		sets += p->asked[i].target->collector->ngroups;
+	}
+	return p->asked != NULL && p->sets != NULL;
+}
+
+/* ---- ask, wait, write ---- */
+
+static void
+ask_all(struct plan *p, struct deadline until)
+{
+	for (size_t i = 0; i < p->n; i++)
+		p->asked[i].ticket =
+		    target_kick(p->asked[i].target, p->asked[i].groups, until.at);
+	for (size_t i = 0; i < p->n; i++) {
+		struct asked *a = &p->asked[i];
+		target_wait(a->target, a->ticket, a->groups, until, &a->view);
+	}
+}
+
+static bool
+write_views(struct fleet *f, const struct plan *p, bool openmetrics, struct buf *body)
+{
+	struct rows *own[COLLECTOR_GROUPS_MAX] = { NULL };
+	struct view *views = calloc(p->n + 1, sizeof *views);
+	struct self_target *list = calloc(p->n + 1, sizeof *list);
+	bool good = views != NULL && list != NULL;
+
+	for (size_t i = 0; good && i < p->n; i++) {
+		const struct asked *a = &p->asked[i];
+		views[i] = (struct view){ a->target->prefix,
+			(unsigned)registry_find(&f->registry, a->target->collector), a->view.groups };
+		list[i] = (struct self_target){ a->target, a->view.up };
+	}
+	if (good) {
+		self_rows(own, f, list, p->n, p->whole);
+		views[p->n] = (struct view){ { NULL, 0 },
+			(unsigned)registry_find(&f->registry, &self_collector), own };
+		expose(body, &f->registry, views, p->n + 1, openmetrics);
+	}
+	for (size_t g = 0; g < COUNT(own); g++)
+		rows_drop(own[g]);
+	free(views);
+	free(list);
+	return good && buf_ok(body);
+}
+
+static void
+drop_views(struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		target_view_drop(p->asked[i].target, &p->asked[i].view);
+	plan_free(p);
+}
+
+static int
+too_large(struct buf *body)
+{
+	buf_reset(body);
+	buf_str(body, "The exposition is larger than the exporter's limit, or memory is short.\n");
+	return 500;
+}
+
+int
+scrape_run(struct fleet *f, const struct http_scrape *req, struct buf *body)
+{
+	struct plan p;
+
+	if (!check_names(f, req, body))
+		return 400;
+	if (!make_plan(f, req, &p)) {
+		plan_free(&p);
+		return too_large(body);
+	}
+	ask_all(&p, req->until);
+	bool good = write_views(f, &p, req->openmetrics, body);
+	drop_views(&p);
+	return good ? 200 : too_large(body);
+}
+
+/* ---- probe ---- */
+
+static void
+say_groups(struct target *t, uint64_t asked, struct buf *reasons)
+{
+	for (unsigned g = 0; g < t->collector->ngroups; g++) {
+		const struct group_state *s = &t->groups[g];
+		if (asked >> g & 1 && s->asked && s->why[0] != '\0')
+			buf_printf(reasons, "%s: group %s: %s\n", t->name,
+			    t->collector->groups[g].name, s->why);
+	}
+}
+
+int
+scrape_probe(struct fleet *f, const struct http_scrape *req, struct buf *body, struct buf *reasons)
+{
+	struct plan p;
+	int down = 0;
+
+	if (!check_names(f, req, body))
+		return -1;
+	if (!make_plan(f, req, &p)) {
+		plan_free(&p);
+		too_large(body);
+		return -1;
+	}
+	ask_all(&p, req->until);
+	for (size_t i = 0; i < p.n; i++) {
+		struct target *t = p.asked[i].target;
+		pthread_mutex_lock(&t->lock);
+		if (!p.asked[i].view.up) {
+			buf_printf(reasons, "%s: %s\n", t->name, t->why);
+			down++;
+		}
+		say_groups(t, p.asked[i].groups, reasons);
+		pthread_mutex_unlock(&t->lock);
+	}
+	if (!write_views(f, &p, req->openmetrics, body))
+		down = -1;
+	drop_views(&p);
+	return down;
+}

@@ -1,0 +1,29 @@
+/*
+ * self.h - the exporter's own metrics: an ordinary table, linked in, whose rows
+ * are written at every scrape from what the exporter knows anyway.
+ */
+#ifndef EXPORTER_SELF_H
+#define EXPORTER_SELF_H
+
+#include "collector.h"
+#include "fleet.h"
+
+extern const struct collector self_collector;
+
+struct self_target {		/* a target of this scrape */
+	struct target	*target;
+	bool		 up;
+};
+
+/* Fills one set per group of self_collector; whole: also what is not about
+ * single targets.  The caller drops them; a set may be NULL (out of memory). */
+void	self_rows(struct rows **sets, const struct fleet *, const struct self_target *, size_t n,
+	    bool whole);
+
+/* The exporter starts now. */
+void	self_start(void);
+
+/* A scrape was answered. */
+void	self_served(int code, double seconds);
+
+#endif
