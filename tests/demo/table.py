@@ -1,0 +1,107 @@
+"""The table of the demo: every metric that the alert rules rely on, what it
+says now, and whether it has moved."""
+import re
+
+# name -> what it comes from.  The first ones are this version's.
+FAMILIES = {
+    "db_connections_active": "PostgreSQL", "db_connections_idle": "PostgreSQL",
+    "db_connections_waiting": "PgBouncer, PostgreSQL",
+    "db_connection_acquire_seconds": "PostgreSQL", "db_query_duration_seconds": "PostgreSQL",
+    "redis_cache_hits_total": "Redis", "redis_cache_misses_total": "Redis",
+    "redis_evictions_total": "Redis", "redis_get_latency_seconds": "Redis",
+    "redis_set_latency_seconds": "Redis", "redis_memory_used_bytes": "Redis",
+    "global_message_rate_per_second": "Kafka", "message_rate_spike_total": "Kafka",
+    "message_age_in_queue_seconds": "Kafka", "queue_processing_lag_messages": "Kafka",
+    "queue_consumer_rate_per_second": "Kafka",
+}
+LATER = {
+    "message_size_bytes": "Kafka records", "oversized_message_total": "Kafka records",
+    "high_rate_users_total": "Kafka records",
+}
+LATER.update(dict.fromkeys((
+    "message_total_delivery_latency_seconds", "ws_connections_total", "ws_messages_sent_total",
+    "ws_messages_received_total", "ws_errors_total", "ws_reconnections_total",
+    "ws_active_connections", "ws_message_latency_seconds", "messages_sent_total",
+    "messages_received_total", "message_delivery_failures_total", "conversations_created_total",
+    "message_searches_total", "active_conversations", "message_queue_depth",
+    "message_api_latency_seconds", "message_search_latency_seconds",
+    "message_delivery_latency_seconds"), "application page"))
+
+
+def family_values(page, name):
+    """{series: value} of a family, a histogram's buckets included."""
+    found = {}
+    for suffix in ("", "_count", "_sum", "_bucket"):
+        if page.types.get(name) == "histogram" or not suffix:
+            found.update({(suffix, labels): v for labels, v in page.series(name + suffix).items()})
+    return found
+
+
+def number(value):
+    if value == int(value):
+        return "%d" % value
+    return "%.3f" % value if abs(value) >= 1 else "%.2g" % value
+
+
+def seconds(value):
+    for unit, factor in (("s", 1), ("ms", 1e3)):
+        if value * factor >= 1:
+            return "%.1f %s" % (value * factor, unit)
+    return "%.0f us" % (value * 1e6)
+
+
+def say(page, name):
+    """One family's values in a few words."""
+    if page.types.get(name) == "histogram":
+        count, total = page.total(name + "_count"), page.total(name + "_sum")
+        mean = ", mean " + seconds(total / count) if count else ""
+        return "%s observed%s, %d series" % (number(count), mean, len(page.series(name + "_count")))
+    series = page.series(name)
+    if len(series) == 1:
+        return number(next(iter(series.values())))
+    return "%s in %d series" % (number(sum(series.values())), len(series))
+
+
+class Table:
+    """declared: what `datatier_exporter --metrics` prints."""
+
+    def __init__(self, declared):
+        self.declared = set(re.findall(r"\b[a-z][a-z0-9_]+\b", declared))
+        self.first, self.moved = {}, set()
+        self.page = None
+
+    def take(self, page):
+        self.page = page
+        for name in list(FAMILIES) + list(LATER):
+            now = family_values(page, name)
+            if now and self.first.setdefault(name, now) != now:
+                self.moved.add(name)
+
+    def missing(self):
+        """The families of this version that have no value."""
+        return [name for name in FAMILIES if self.page is None or not family_values(self.page, name)]
+
+    def still(self):
+        """Those that have one, but always the same."""
+        return [name for name in FAMILIES if name not in self.moved and name not in self.missing()]
+
+    def row(self, name, source):
+        if self.page is not None and family_values(self.page, name):
+            return name, source, say(self.page, name), "yes" if name in self.moved else "no"
+        if name in FAMILIES or name in self.declared:
+            return name, source, "NO VALUE", "-"
+        return name, source, "not in this version", "-"
+
+    def targets(self):
+        if self.page is None:
+            return "no scrape yet"
+        return ", ".join("%s %s" % (labels["target"], "up" if value == 1 else "DOWN")
+                         for labels, value in self.page.select("datatier_target_up"))
+
+    def lines(self):
+        rows = [("METRIC", "FROM", "VALUE", "MOVED")]
+        rows += [self.row(name, source) for name, source in FAMILIES.items()]
+        rows += [self.row(name, source) for name, source in LATER.items()]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+                for row in rows]
