@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const refusal_names[REFUSALS] = { "rows", "duplicate", "size", "value" };
+const char *const refusal_names[REFUSALS + 1] = { "rows", "duplicate", "size", "value" };
 
 struct rows *
 rows_new(const struct group *group)

@@ -27,7 +27,7 @@ enum refusal {
 	REFUSED_VALUE,		/* no value a metric of that type can have */
 	REFUSALS
 };
-extern const char *const refusal_names[REFUSALS];
+extern const char *const refusal_names[REFUSALS + 1];	/* NULL ends it */
 
 #define NO_SAMPLE UINT32_MAX
 
