@@ -73,12 +73,6 @@ grow(void *array, uint32_t *cap, uint32_t n, size_t size)
 	    ((grown = grow((array), &(cap), (n), sizeof *(array))) != NULL && \
 		((array) = grown, true)))
 
-static const char *
-escape_of(char c)
-{
-	return c == '\\' ? "\\\\" : c == '"' ? "\\\"" : c == '\n' ? "\\n" : NULL;
-}
-
 static bool
 in_set(const char *const *values, struct text t)
 {
@@ -101,14 +95,10 @@ print_label(char *out, const struct label *label, struct text value)
 	memcpy(out, label->name, n);
 	out[n++] = '=';
 	out[n++] = '"';
-	for (const char *s = clean; *s != '\0'; s++) {
-		const char *escape = escape_of(*s);
-		if (escape != NULL) {
-			out[n++] = escape[0];
-			out[n++] = escape[1];
-		} else {
-			out[n++] = *s;
-		}
+	for (const char *s = clean; *s != '\0'; s++) { /* line ends are cleaned away */
+		if (*s == '\\' || *s == '"')
+			out[n++] = '\\';
+		out[n++] = *s;
 	}
 	out[n++] = '"';
 	return n;
