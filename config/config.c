@@ -55,17 +55,12 @@ is_path(const char *path)
 	return true;
 }
 
-static void
-check_choice(struct reader *r, const struct gathered *g, const char *name, const char *value,
-    const char *const *choices)
+static bool
+is_one_of(const char *value, const char *const *choices)
 {
-	struct nearest near = { .word = value };
-	for (const char *const *c = choices; *c != NULL; c++) {
-		if (strcmp(value, *c) == 0)
-			return;
-		nearest_try(&near, *c);
-	}
-	fault_unknown(r, gathered_line(g, name), name, &near);
+	while (*choices != NULL && strcmp(value, *choices) != 0)
+		choices++;
+	return *choices != NULL;
 }
 
 static void
@@ -79,12 +74,15 @@ read_sections(struct reader *r, struct config *c, const config_setting_t *root)
 	for (size_t i = 0; c->listen != NULL && c->listen[i] != NULL; i++)
 		if (!is_listen_address(c->listen[i]))
 			fault(r, gathered_line(&web, "listen"),
-			    "listen takes \"address:port\" or \"[address]:port\"");
+			    "listen: address %zu must be \"address:port\" or \"[address]:port\"",
+			    i + 1);
 	if (!is_path(c->telemetry_path))
 		fault(r, gathered_line(&web, "telemetry_path"),
 		    "telemetry_path must be a path such as \"/metrics\"");
-	check_choice(r, &log, "level", c->log_level, levels);
-	check_choice(r, &log, "format", c->log_format, formats);
+	if (!is_one_of(c->log_level, levels))
+		fault(r, gathered_line(&log, "level"), "level must be debug, info, warn or error");
+	if (!is_one_of(c->log_format, formats))
+		fault(r, gathered_line(&log, "format"), "format must be logfmt or json");
 }
 
 /* ---- targets ---- */
@@ -103,14 +101,14 @@ static int
 known_group(struct reader *r, const struct collector *c, const char *name, unsigned line)
 {
 	struct nearest near = { .word = name };
-	char what[80];
+	char of[80];
 	int found = group_find(c, name);
 	if (found >= 0)
 		return found;
 	for (unsigned i = 0; i < c->ngroups; i++)
 		nearest_try(&near, c->groups[i].name);
-	snprintf(what, sizeof what, "group of collector %.32s:", c->name);
-	fault_unknown(r, line, what, &near);
+	snprintf(of, sizeof of, "collector \"%.32s\"", c->name);
+	fault_unknown(r, line, "group", &near, of);
 	return -1;
 }
 
@@ -212,12 +210,13 @@ common_value(const struct gathered *common, const char *name)
 	return NULL;
 }
 
+/* NULL: there is a fault, or gather_group will find it. */
 static const struct collector *
 find_collector(struct reader *r, config_find *find, const config_setting_t *s)
 {
-	const char *name = gather_peek(r, s, "collector", NULL);
+	const char *empty = NULL, *name = gather_peek(r, s, "collector", &empty);
 	char why[320] = "";
-	if (name == NULL || *name == '\0')
+	if (name == NULL || empty != NULL)
 		return NULL;
 	const struct collector *c = find(name, why, sizeof why);
 	if (c == NULL)
@@ -242,14 +241,17 @@ address_is_empty(struct reader *r, const config_setting_t *s, const struct colle
 
 static void
 check_name(
-    struct reader *r, const char *const *names, const config_setting_t *const *where, size_t at)
+    struct reader *r, const char **names, const config_setting_t *const *where, size_t at)
 {
 	unsigned line = config_setting_source_line(where[at]);
 	if (names[at] == NULL)
 		return;
-	if (!is_target_name(names[at]))
+	if (!is_target_name(names[at])) {
 		fault(r, line, "the name of a target is 1 to %d letters, digits and _ . : -",
 		    TARGET_NAME_MAX);
+		names[at] = NULL;
+		return;
+	}
 	for (size_t i = 0; i < at; i++) {
 		if (names[i] == NULL || strcmp(names[i], names[at]) != 0)
 			continue;
@@ -268,21 +270,22 @@ read_target(struct reader *r, struct config *config, config_find *find, const co
 {
 	unsigned line = config_setting_source_line(s), faults = r->nfaults;
 	const struct collector *c = find_collector(r, find, s);
-	char what[128];
-	*name = gather_peek(r, s, "name", NULL);
-	snprintf(what, sizeof what, "target \"%.64s\"", *name == NULL ? "" : *name);
+	char what[128] = "this target";
+	const char *empty = NULL;
+	*name = gather_peek(r, s, "name", &empty);
+	if (empty != NULL)
+		*name = NULL;
+	else if (*name != NULL && **name != '\0')
+		snprintf(what, sizeof what, "target \"%.64s\"", *name);
 	struct keys keys = { .what = what,
 		.options = { target_options, c == NULL ? NULL : c->options },
-		.noptions = { keys_count(target_options), c == NULL ? 0 : c->noptions } };
+		.noptions = { keys_count(target_options), c == NULL ? 0 : c->noptions },
+		.partial = c == NULL };
 	struct gathered all = { 0 }, common = { 0 }, own = { 0 };
-	if (c == NULL) {
-		if (r->nfaults == faults)
-			fault(r, line,
-			    "%s: collector is missing, it says what kind of server this is", what);
-		return;
-	}
-	all.muted = address_is_empty(r, s, c);
+	all.muted = c != NULL && address_is_empty(r, s, c);
 	gather_group(r, s, &keys, &all);
+	if (c == NULL)
+		return;
 	split_settings(r, &all, &common, &own);
 	struct config_target t = { .name = common_value(&common, "name"),
 		.collector = c,
@@ -344,7 +347,7 @@ read_root(struct reader *r, struct config *config, config_find *find, const conf
 			nearest_try(&near, keys[k]);
 		}
 		if (!known)
-			fault_unknown(r, config_setting_source_line(s), "key", &near);
+			fault_unknown(r, config_setting_source_line(s), "key", &near, "the file");
 	}
 	read_sections(r, config, root);
 	read_targets(r, config, find, config_setting_get_member(root, "targets"));

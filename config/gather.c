@@ -58,7 +58,7 @@ fault_value(
 	struct buf shown = BUF(EXPANDED_MAX);
 	options_redact(&shown, raw);
 	buf_char(&shown, '\0');
-	if (option_secret(o) || !buf_ok(&shown))
+	if (option_secret(o) || *raw == '\0' || !buf_ok(&shown))
 		fault(r, line, "%s %s", o->name, reason);
 	else
 		fault(r, line, "%s %s, not \"%.64s\"", o->name, reason, shown.ptr);
@@ -152,7 +152,9 @@ expanded_value(struct reader *r, const struct option *o, const config_setting_t 
 	struct expansion e;
 	char why[320];
 	if (raw == NULL) {
-		fault(r, line, "%s %s", o->name, type_words(o));
+		fault(r, line, "%s %s", o->name,
+		    o->type == OPT_MAP ? "must hold strings, numbers or true and false only"
+				       : type_words(o));
 		return false;
 	}
 	if (!expand(r->arena, raw, &e, why, sizeof why)) {
@@ -246,25 +248,25 @@ key_find(const struct keys *keys, const char *name)
 }
 
 void
-fault_unknown(struct reader *r, unsigned line, const char *what, const struct nearest *near)
+fault_unknown(struct reader *r, unsigned line, const char *kind, const struct nearest *near,
+    const char *of)
 {
 	if (near->best != NULL)
-		fault(r, line, "unknown %s \"%.64s\"; did you mean \"%s\"?", what, near->word,
-		    near->best);
+		fault(r, line, "unknown %s \"%.64s\" of %s; did you mean \"%s\"?", kind,
+		    near->word, of, near->best);
 	else
-		fault(r, line, "unknown %s \"%.64s\"", what, near->word);
+		fault(r, line, "unknown %s \"%.64s\" of %s", kind, near->word, of);
 }
 
 static void
 fault_key(struct reader *r, const config_setting_t *s, const struct keys *keys)
 {
 	struct nearest near = { .word = config_setting_name(s) };
-	char what[128];
 	for (size_t k = 0; k < COUNT(keys->options); k++)
 		for (size_t i = 0; i < keys->noptions[k]; i++)
 			nearest_try(&near, keys->options[k][i].name);
-	snprintf(what, sizeof what, "key of %s", keys->what);
-	fault_unknown(r, config_setting_source_line(s), what, &near);
+	if (near.best != NULL || !keys->partial)
+		fault_unknown(r, config_setting_source_line(s), "key", &near, keys->what);
 }
 
 /* Everything in the group; required keys that are not there. */

@@ -26,6 +26,8 @@ struct keys {
 	const char	*what;		/* "web", "target \"cache\"" */
 	const struct option *options[2];
 	size_t		 noptions[2];
+	bool		 partial;	/* there are others: a key is unknown only
+					 * where it is near one of these */
 };
 
 /* What was found there. */
@@ -55,7 +57,8 @@ unsigned gathered_line(const struct gathered *, const char *name);
 /* A line of faults or notes; line is that of the whole text. */
 void	fault(struct reader *, unsigned line, const char *fmt, ...) PRINTF(3, 4);
 void	note(struct reader *, unsigned line, const char *fmt, ...) PRINTF(3, 4);
-/* "unknown WHAT "word"; did you mean ...?" */
-void	fault_unknown(struct reader *, unsigned line, const char *what, const struct nearest *);
+/* unknown KIND "word" of OF; did you mean ...? */
+void	fault_unknown(struct reader *, unsigned line, const char *kind, const struct nearest *,
+	    const char *of);
 
 #endif
