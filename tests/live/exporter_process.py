@@ -57,7 +57,6 @@ class Exporter(scratch.Server):
 
     def environment(self):
         kept = {key: value for key, value in os.environ.items() if not key.startswith("DATATIER_")}
-        kept["DATATIER_COLLECTORS_DIR"] = os.path.join(os.path.dirname(self.binary), "collectors")
         kept.update({key: str(value) for key, value in self.env.items()})
         return kept
 

@@ -58,7 +58,8 @@ class Page:
         self.types, self.helps, self.units = {}, {}, {}
         self._samples = {}	# name -> {labels: value}
         self._order, self._family = [], {}
-        if status == 200 and "html" not in self.headers.get("content-type", ""):
+        # Other pages than an exposition have no version.
+        if status == 200 and "version=" in self.headers.get("content-type", "version="):
             self._parse()
 
     def _parse(self):

@@ -123,7 +123,9 @@ def _server_logs(since):
     text, wall = "", time.time() - (time.monotonic() - since)
     for server in scratch.servers():
         if os.path.exists(server.log_path) and os.path.getmtime(server.log_path) >= wall:
-            text += "--- log of %s\n%s\n" % (os.path.basename(server.dir), server.tail(15))
+            lines = server.tail(20 if server.name == "exporter" else 4).splitlines()
+            text += "\n".join(["--- log of " + os.path.basename(server.dir)]
+                              + [line[:300] for line in lines]) + "\n"
     return text
 
 
