@@ -123,6 +123,9 @@ refused(struct scrape *sc, struct text error)
 		if (text_begins(error, refusals[i].begins))
 			return fail(LOST, sc, "%s", refusals[i].words);
 	struct text code = text_cut(&error, ' ');
+	for (size_t i = 0; i < code.len; i++)
+		if (code.ptr[i] < 'A' || code.ptr[i] > 'Z')
+			code.len = 0;
 	return fail(LOST, sc, "AUTH was refused (%.*s)", (int)(code.len < 32 ? code.len : 32),
 	    code.len > 0 ? code.ptr : "");
 }
@@ -247,13 +250,14 @@ static enum outcome
 error_answer(struct scrape *sc, enum redis_question q, struct text error)
 {
 	int len = (int)(error.len < WHY_MAX ? error.len : WHY_MAX);
-	bool denied = text_begins(error, "NOPERM");
-	bool absent = text_begins(error, "ERR unknown subcommand") ||
-		      text_begins(error, "ERR Unknown subcommand");
+	const char *name = questions[q].name, *words = len > 0 ? error.ptr : "";
 
-	return fail(absent ? ABSENT : FAILED, sc, "%s: %.*s%s%s%s", questions[q].name, len,
-	    len > 0 ? error.ptr : "", denied ? " (grant " : "", denied ? questions[q].grant : "",
-	    denied ? ")" : "");
+	if (text_begins(error, "NOPERM"))
+		return fail(
+		    FAILED, sc, "%s: %.*s (grant %s)", name, len, words, questions[q].grant);
+	/* Renamed, or another kind of server: the other groups do without it. */
+	bool unknown = text_begins(error, "ERR unknown ") || text_begins(error, "ERR Unknown ");
+	return fail(unknown && q != REDIS_INFO ? ABSENT : FAILED, sc, "%s: %.*s", name, len, words);
 }
 
 enum outcome

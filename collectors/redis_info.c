@@ -146,7 +146,8 @@ redis_emit_keys(struct scrape *sc, const struct group *g)
 	return DONE;
 }
 
-/* The offset of the replica furthest behind among those that are online. */
+/* The offset of the replica furthest behind among those that are online.  One
+ * that has acknowledged nothing yet stands at 0: that is not known, not all. */
 static bool
 slowest_replica(struct text info, int64_t *slowest)
 {
@@ -157,7 +158,7 @@ slowest_replica(struct text info, int64_t *slowest)
 		int64_t offset;
 		if (!text_begins(field, "slave") ||
 		    !text_is(redis_info_part(value, "state"), "online") ||
-		    !text_integer(redis_info_part(value, "offset"), &offset))
+		    !text_integer(redis_info_part(value, "offset"), &offset) || offset <= 0)
 			continue;
 		if (!found || offset < *slowest)
 			*slowest = offset;
@@ -210,11 +211,13 @@ redis_emit_info(struct scrape *sc, const struct group *g)
 
 	if (outcome != DONE)
 		return outcome;
-	struct text values[] = {
-		redis_info_version(info),
-		redis_info_field(info, "role"),
-		redis_info_field(info, "redis_mode"),
-	};
+	struct text mode = redis_info_field(info, "redis_mode");
+	struct text role = redis_info_field(info, "role");
+	if (mode.len == 0)
+		mode = redis_info_field(info, "server_mode"); /* Valkey */
+	if (role.len == 0)
+		role = mode; /* a sentinel has none */
+	struct text values[] = { redis_info_version(info), role, mode };
 	row(sc->sink, values);
 	put(sc->sink, &g->metrics[0], 1);
 	return DONE;

@@ -107,13 +107,14 @@ read_histogram(
 	snprintf(field, sizeof field, "cmdstat_%s", m->source);
 	struct text stats = redis_info_field(info, field);
 	text_number(redis_info_part(stats, "calls"), &calls);
-	if (text_number(redis_info_part(stats, "usec"), &h->sum))
-		h->sum *= 1e-6;
 	if (!find_command(&r->replies, reply, m->source, &at))
 		return calls > 0 ? ABSENT : DONE; /* never called: all zero */
 	if (!read_command(&r->replies, at, h, m))
 		return fail(FAILED, sc, "LATENCY HISTOGRAM: the answer for %s has an unknown form",
 		    m->source);
+	if (!text_number(redis_info_part(stats, "usec"), &h->sum))
+		return fail(FAILED, sc, "INFO has no usec of %s, the sum of its histogram", field);
+	h->sum /= 1e6;
 	return DONE;
 }
 

@@ -121,6 +121,16 @@ redis_replies_reset(struct redis_replies *r)
 	buf_reset(&r->bytes);
 }
 
+/* hiredis looks through an unfinished line again from its begin with all bytes
+ * that come: without an end that takes seconds before the limit is reached. */
+static bool
+is_endless_line(const redisReader *reader)
+{
+	enum { LINE_BYTES_MAX = 1 << 16 };
+
+	return reader->len - reader->pos > LINE_BYTES_MAX && reader->buf[reader->pos] != '$';
+}
+
 bool
 redis_replies_feed(struct redis_replies *r, struct text t, size_t want)
 {
@@ -136,8 +146,10 @@ redis_replies_feed(struct redis_replies *r, struct text t, size_t want)
 		void *reply = NULL;
 		if (redisReaderGetReply(r->reader, &reply) != REDIS_OK)
 			return false;
-		if (reply == NULL)
-			return true;
+		if (reply == NULL) {
+			r->over = is_endless_line(r->reader);
+			return !r->over;
+		}
 		r->root[++r->nroots] = r->nnodes;
 	}
 	return r->reader->pos == r->reader->len;

@@ -80,13 +80,13 @@ connect_words(CURLcode code, const struct redis_stream *s)
 		{ CURLE_SSL_CERTPROBLEM, "tls_certificate or tls_key cannot be used" },
 		{ CURLE_SSL_CONNECT_ERROR, "the TLS handshake failed" },
 	};
-	double connected = 0;
+	long port = 0; /* ours: there is one as soon as TCP is connected */
 
 	for (size_t i = 0; i < COUNT(table); i++)
 		if (table[i].code == code)
 			return table[i].words;
-	curl_easy_getinfo(s->easy, CURLINFO_CONNECT_TIME, &connected);
-	if (code == CURLE_OPERATION_TIMEDOUT && connected > 0 && s->tls)
+	curl_easy_getinfo(s->easy, CURLINFO_LOCAL_PORT, &port);
+	if (code == CURLE_OPERATION_TIMEDOUT && port > 0 && s->tls)
 		return "the TLS handshake was not answered, is this a port without TLS (redis://)?";
 	return "no connection";
 }

@@ -33,9 +33,9 @@ static const struct metric server_metrics[] = {
 
 static const struct metric cache_metrics[] = {
 	{ .name = "redis_cache_hits_total", .type = COUNTER, .source = "keyspace_hits",
-	  .help = "Lookups of keys that were there; the prefix \"all\" stands for every key." },
+	  .help = "Lookups of keys that were there; the prefix all stands for every key." },
 	{ .name = "redis_cache_misses_total", .type = COUNTER, .source = "keyspace_misses",
-	  .help = "Lookups of keys that were not there; the prefix \"all\" stands for every key." },
+	  .help = "Lookups of keys that were not there; the prefix all stands for every key." },
 };
 static const struct label cache_labels[] = { { .name = "cache_key_prefix" } };
 
@@ -50,7 +50,7 @@ static const struct label command_labels[] = { { .name = "command" } };
 
 static const struct metric keys_metrics[] = {
 	{ .name = "redis_keys", .type = GAUGE, .source = "keys",
-	  .help = "Keys in a database; empty databases are left out." },
+	  .help = "Keys in a database; empty ones are left out, but for db0 of a server without keys." },
 };
 static const struct label keys_labels[] = { { .name = "db" } };
 
@@ -63,8 +63,8 @@ static const struct metric replication_metrics[] = {
 
 static const struct metric info_metrics[] = {
 	{ .name = "redis_info", .type = INFO,
-	  .help = "Version, role (master, slave) and mode (standalone, sentinel, cluster) of "
-		  "the server." },
+	  .help = "Version, role (master, slave, sentinel) and mode (standalone, sentinel, "
+		  "cluster) of the server." },
 };
 static const struct label info_labels[] = {
 	{ .name = "version" }, { .name = "role" }, { .name = "mode" },
