@@ -124,7 +124,7 @@ place(const struct rows *r, const char *text, uint32_t len)
 		if (*at == 0)
 			return at;
 		const struct label_row *row = &r->row[*at - 1];
-		if (row->len == len && memcmp(r->text + row->text, text, len) == 0)
+		if (row->len == len && (len == 0 || memcmp(r->text + row->text, text, len) == 0))
 			return at;
 	}
 }

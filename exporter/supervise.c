@@ -246,6 +246,8 @@ run_process(struct worker *w, char *why, size_t size)
 	set_ready(w, fd);
 	if (fd < 0)
 		return;
+	for (uint32_t i = 0; i < w->n; i++)
+		target_worker_ready(w->targets[i]);
 	take_frames(w, fd);
 	end_process(w, fd, why, size);
 }

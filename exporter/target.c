@@ -12,7 +12,10 @@
 #include "sink.h"
 #include "supervise.h"
 
-enum { LOG_AGAIN_S = 60 };	/* the same trouble in new words is news after this */
+enum target_limits {
+	LOG_AGAIN_S = 60,	/* the same trouble in new words is news after this */
+	AGAIN_MS = 1500,	/* asking again takes a new process and a collection */
+};
 
 struct target *
 target_new(const struct config_target *config)
@@ -120,17 +123,24 @@ finish(struct target *t, bool up, double seconds, const char *why)
 }
 
 static void
-begin(struct target *t, uint64_t groups, int64_t until)
+ask_worker(struct target *t)
 {
 	char why[WHY_MAX];
-	struct kick kick = { until, groups };
+	struct kick kick = { t->until, t->running_groups };
 
+	if (!worker_kick(t->worker, t->number, t->running, &kick, why, sizeof why))
+		finish(t, false, 0, why);
+}
+
+static void
+begin(struct target *t, uint64_t groups, int64_t until)
+{
 	t->running++;
 	t->running_groups = groups;
 	t->begun_at = clock_ns();
 	t->until = until;
-	if (!worker_kick(t->worker, t->number, t->running, &kick, why, sizeof why))
-		finish(t, false, 0, why);
+	t->again = false;
+	ask_worker(t);
 }
 
 static void
@@ -359,9 +369,21 @@ target_worker_gone(struct target *t, const char *why)
 	pthread_mutex_lock(&t->lock);
 	for (unsigned g = 0; g < t->collector->ngroups; g++)
 		keep_base(&t->groups[g]);
-	if (t->done != t->running)
-		finish(t, false, clock_seconds(clock_ns() - t->begun_at), why);
+	int64_t now = clock_ns();
+	if (t->done != t->running && !t->again && t->until - now > AGAIN_MS * NS_PER_MS)
+		t->again = true;
+	else if (t->done != t->running)
+		finish(t, false, clock_seconds(now - t->begun_at), why);
 	begin_pending(t);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void
+target_worker_ready(struct target *t)
+{
+	pthread_mutex_lock(&t->lock);
+	if (t->done != t->running && t->again)
+		ask_worker(t);
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -48,6 +48,7 @@ struct target {
 	int64_t		 pending_until;
 	int64_t		 begun_at;	/* clock_ns of the running collection */
 	int64_t		 until;		/* its deadline */
+	bool		 again;		/* it is asked a second time: a worker died of the first */
 	bool		 known, up;	/* up is valid once known */
 	double		 seconds;	/* the last collection took */
 	char		 why[WHY_MAX];	/* why it is not up */
@@ -80,8 +81,12 @@ void		 target_view_drop(struct target *, struct target_view *);
 /* False: the frame makes no sense. */
 bool		 target_take_rows(struct target *, const struct frame *, struct text payload);
 bool		 target_take_done(struct target *, const struct frame *, struct text payload);
-/* The process is gone: whoever waits is served, counters are kept as base. */
+/* The process is gone: counters are kept as base.  A collection under way is
+ * asked again of the next process, once and where time is left; else whoever
+ * waits is served. */
 void		 target_worker_gone(struct target *, const char *why);
+/* The next process listens. */
+void		 target_worker_ready(struct target *);
 
 /* How long the running collection is past its deadline, ns; 0: it is not. */
 int64_t		 target_overdue(struct target *);

@@ -8,7 +8,7 @@
  *	stale             lost once, as a kept connection that died
  *	block             waits 1 s past the deadline
  *	slow              takes 300 ms
- *	abort             ends the process in the middle
+ *	abort             ends the process in the middle; abort-once: and is good then
  *	flood             1000 rows of a group that may have 10
  *	hostile           label values that are no UTF-8, too long, full of quotes
  */
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../exporter/collector.h"
 
@@ -142,7 +143,9 @@ fake_collect(struct scrape *sc, const struct group *g)
 		poll(NULL, 0, 300);
 	if (strcmp(word, "block") == 0)
 		poll(NULL, 0, left_ms(sc->until) + 1000);
-	if (strcmp(word, "abort") == 0)
+	if (strcmp(word, "abort-once") == 0)
+		unlink(((const struct fake_conf *)sc->conf)->script);
+	if (strncmp(word, "abort", 5) == 0)
 		abort();
 	if (strcmp(word, "lost") == 0)
 		return fail(LOST, sc, "the fake hung up");
