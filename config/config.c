@@ -87,6 +87,14 @@ read_sections(struct reader *r, struct config *c, const config_setting_t *root)
 
 /* ---- targets ---- */
 
+/* The names of collectors and groups.  What is none is not repeated in a fault:
+ * it may be a password that a wrong variable put there. */
+static bool
+is_identifier(const char *name)
+{
+	return *name != '\0' && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
+}
+
 static int
 group_find(const struct collector *c, const char *name)
 {
@@ -105,6 +113,10 @@ known_group(struct reader *r, const struct collector *c, const char *name, unsig
 	int found = group_find(c, name);
 	if (found >= 0)
 		return found;
+	if (!is_identifier(name)) {
+		fault(r, line, "the name of a group is lower-case letters, digits and _");
+		return -1;
+	}
 	for (unsigned i = 0; i < c->ngroups; i++)
 		nearest_try(&near, c->groups[i].name);
 	snprintf(of, sizeof of, "collector \"%.32s\"", c->name);
@@ -218,7 +230,12 @@ find_collector(struct reader *r, config_find *find, const config_setting_t *s)
 	char why[320] = "";
 	if (name == NULL || empty != NULL)
 		return NULL;
-	const struct collector *c = find(name, why, sizeof why);
+	const struct collector *c = NULL;
+	if (is_identifier(name))
+		c = find(name, why, sizeof why);
+	else
+		snprintf(
+		    why, sizeof why, "the name of a collector is lower-case letters, digits and _");
 	if (c == NULL)
 		fault(r, config_setting_source_line(config_setting_get_member(s, "collector")),
 		    "%s", why);
@@ -240,8 +257,7 @@ address_is_empty(struct reader *r, const config_setting_t *s, const struct colle
 }
 
 static void
-check_name(
-    struct reader *r, const char **names, const config_setting_t *const *where, size_t at)
+check_name(struct reader *r, const char **names, const config_setting_t *const *where, size_t at)
 {
 	unsigned line = config_setting_source_line(where[at]);
 	if (names[at] == NULL)
@@ -275,7 +291,7 @@ read_target(struct reader *r, struct config *config, config_find *find, const co
 	*name = gather_peek(r, s, "name", &empty);
 	if (empty != NULL)
 		*name = NULL;
-	else if (*name != NULL && **name != '\0')
+	else if (*name != NULL && is_target_name(*name))
 		snprintf(what, sizeof what, "target \"%.64s\"", *name);
 	struct keys keys = { .what = what,
 		.options = { target_options, c == NULL ? NULL : c->options },

@@ -248,12 +248,12 @@ key_find(const struct keys *keys, const char *name)
 }
 
 void
-fault_unknown(struct reader *r, unsigned line, const char *kind, const struct nearest *near,
-    const char *of)
+fault_unknown(
+    struct reader *r, unsigned line, const char *kind, const struct nearest *near, const char *of)
 {
 	if (near->best != NULL)
-		fault(r, line, "unknown %s \"%.64s\" of %s; did you mean \"%s\"?", kind,
-		    near->word, of, near->best);
+		fault(r, line, "unknown %s \"%.64s\" of %s; did you mean \"%s\"?", kind, near->word,
+		    of, near->best);
 	else
 		fault(r, line, "unknown %s \"%.64s\" of %s", kind, near->word, of);
 }

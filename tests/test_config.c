@@ -19,8 +19,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define GOLDEN	"tests/golden/config"
-#define SECRET	"hunter2"	/* must not appear in anything that is said */
+#define GOLDEN "tests/golden/config"
+#define SECRET "hunter2" /* must not appear in anything that is said */
 
 struct reading {
 	struct config *config;
@@ -76,7 +76,8 @@ print_conf(struct buf *out, const struct stub_conf *c)
 {
 	buf_printf(out, "  uri = <%s>\n  user = <%s>\n  password = <%s>\n", c->uri, c->user,
 	    c->password == NULL ? "(none)" : c->password);
-	buf_printf(out, "  topics = <%s>\n  port = %lld\n  ratio = %g\n", c->topics, c->port, c->ratio);
+	buf_printf(
+	    out, "  topics = <%s>\n  port = %lld\n  ratio = %g\n", c->topics, c->port, c->ratio);
 	buf_printf(out, "  timeout = %g s\n  tls = %d\n", clock_seconds(c->timeout), c->tls);
 	print_many(out, "databases", c->databases);
 	print_many(out, "tags", c->tags);
@@ -93,8 +94,8 @@ print_target(struct buf *out, const struct config_target *t)
 	for (unsigned i = 0; i < t->collector->ngroups; i++)
 		buf_printf(out, " %g", clock_seconds(t->every[i]));
 	buf_char(out, '\n');
-	assert_true(options_fill(stub_options, COUNT(stub_options), &conf, t->settings, t->nsettings,
-	    why, sizeof why, NULL));
+	assert_true(options_fill(stub_options, COUNT(stub_options), &conf, t->settings,
+	    t->nsettings, why, sizeof why, NULL));
 	print_conf(out, &conf);
 	options_free(stub_options, COUNT(stub_options), &conf);
 }
@@ -199,7 +200,8 @@ as_many_targets_as_allowed_are_read(void **state)
 	struct buf text = BUF(1 << 20);
 	buf_str(&text, "targets = (");
 	for (int i = 0; i < CONFIG_TARGETS_MAX; i++)
-		buf_printf(&text, "%s{ collector = \"stub\"; name = \"t%d\"; uri = \"stub://h\"; }\n",
+		buf_printf(&text,
+		    "%s{ collector = \"stub\"; name = \"t%d\"; uri = \"stub://h\"; }\n",
 		    i == 0 ? "" : ",", i);
 	buf_str(&text, ");");
 	buf_char(&text, '\0');
@@ -235,7 +237,8 @@ reference_has_every_row(void **state)
 	buf_char(&out, '\0');
 	assert_non_null(strstr(out.ptr, "\n| `telemetry_path` | string | `/metrics` | "));
 	assert_non_null(strstr(out.ptr, "\n| `uri` | address | required | Where it is. |\n"));
-	assert_non_null(strstr(out.ptr, "\n| `topics` | regex | `^a\\|b$` | Which \\| topics. |\n"));
+	assert_non_null(
+	    strstr(out.ptr, "\n| `topics` | regex | `^a\\|b$` | Which \\| topics. |\n"));
 	assert_non_null(
 	    strstr(out.ptr, "\n| `timeout` | duration from 100ms to 1m | `5s` | How long. |\n"));
 	assert_non_null(strstr(out.ptr, "\n| `size` | when enabled | size() |\n"));

@@ -24,8 +24,8 @@ static struct filled
 fill(const struct setting *settings, size_t n)
 {
 	struct filled f = { 0 };
-	f.ok = options_fill(stub_options, COUNT(stub_options), &f.conf, settings, n, f.why,
-	    sizeof f.why, &f.fault);
+	f.ok = options_fill(
+	    stub_options, COUNT(stub_options), &f.conf, settings, n, f.why, sizeof f.why, &f.fault);
 	return f;
 }
 
@@ -103,12 +103,12 @@ faults_say_what_was_expected(void **state)
 		    "port: must be a whole number from 1 to 65535, not \"99999999999999999999\"" },
 		{ { "ratio", "1.01" }, "ratio: must be a number from 0 to 1, not \"1.01\"" },
 		{ { "ratio", "NaN" }, "ratio: must be a number from 0 to 1, not \"NaN\"" },
-		{ { "timeout", "2m" },
-		    "timeout: must be a duration (500ms, 5s, 10m, 1h) from 100ms to 1m, not \"2m\"" },
-		{ { "timeout", "-1s" },
-		    "timeout: must be a duration (500ms, 5s, 10m, 1h) from 100ms to 1m, not \"-1s\"" },
-		{ { "timeout", "1e300" },
-		    "timeout: must be a duration (500ms, 5s, 10m, 1h) from 100ms to 1m, not \"1e300\"" },
+		{ { "timeout", "2m" }, "timeout: must be a duration (500ms, 5s, 10m, 1h) from "
+				       "100ms to 1m, not \"2m\"" },
+		{ { "timeout", "-1s" }, "timeout: must be a duration (500ms, 5s, 10m, 1h) from "
+					"100ms to 1m, not \"-1s\"" },
+		{ { "timeout", "1e300" }, "timeout: must be a duration (500ms, 5s, 10m, 1h) from "
+					  "100ms to 1m, not \"1e300\"" },
 		{ { "tls", "maybe" }, "tls: must be true or false, not \"maybe\"" },
 		{ { "topics", "a(" },
 		    "topics: must be a POSIX extended regular expression (Unmatched ( or \\(), not "
@@ -176,11 +176,11 @@ regex_that_is_too_long_is_refused(void **state)
 	char regex[1030], why[100];
 	memset(regex, 'a', sizeof regex - 1);
 	regex[sizeof regex - 1] = '\0';
-	assert_false(option_check(option_find(stub_options, COUNT(stub_options), "topics"), regex,
-	    why, sizeof why));
+	assert_false(option_check(
+	    option_find(stub_options, COUNT(stub_options), "topics"), regex, why, sizeof why));
 	regex[1024] = '\0';
-	assert_true(option_check(option_find(stub_options, COUNT(stub_options), "topics"), regex,
-	    why, sizeof why));
+	assert_true(option_check(
+	    option_find(stub_options, COUNT(stub_options), "topics"), regex, why, sizeof why));
 }
 
 static void

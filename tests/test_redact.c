@@ -28,9 +28,10 @@ static void
 addresses_without_secrets_stay(void **state)
 {
 	(void)state;
-	static const char *const addresses[] = { "", "postgresql://monitor@db:5432/chat?sslmode=require",
-		"redis://cache:6379/0", "unix:///run/redis.sock", "host=/run/postgresql user=monitor",
-		"k1:9092,k2:9092", "postgresql:///chat?host=/run/postgresql",
+	static const char *const addresses[] = { "",
+		"postgresql://monitor@db:5432/chat?sslmode=require", "redis://cache:6379/0",
+		"unix:///run/redis.sock", "host=/run/postgresql user=monitor", "k1:9092,k2:9092",
+		"postgresql:///chat?host=/run/postgresql",
 		"postgresql://a@h1:5432,h2:5433/db?target_session_attrs=any",
 		"host=h passfile='/etc/x y'", "==", "://", "x://:@", "redis://[::1]:6379" };
 	for (size_t i = 0; i < COUNT(addresses); i++)

@@ -73,7 +73,9 @@ plain_text_stays(void **state)
 		"name2147483648 = 1;", "a = \"two\nlines\";" };
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		assert_becomes(texts[i], texts[i]);
-	assert_becomes("\xef\xbb\xbf" "a = 1;", "a = 1;");
+	assert_becomes("\xef\xbb\xbf"
+		       "a = 1;",
+	    "a = 1;");
 }
 
 static void
@@ -99,8 +101,8 @@ what_is_open_is_found(void **state)
 	assert_refused(text_of("a = \"x\\"), 1, "the string that begins here is never closed");
 	assert_refused(text_of("a = (\n{ b = 1; }\n\n"), 1,
 	    "a bracket that is opened here is never closed: ')' is missing");
-	assert_refused(text_of("a = (\n{ b = 1; )\n\n"), 2,
-	    "')' where the bracket of line 2 needs '}'");
+	assert_refused(
+	    text_of("a = (\n{ b = 1; )\n\n"), 2, "')' where the bracket of line 2 needs '}'");
 	assert_refused(text_of("a = 1;\n}"), 2, "'}' closes nothing");
 }
 
