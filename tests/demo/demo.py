@@ -18,74 +18,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "live"))
 sys.path.insert(0, HERE)
 
+import backend			# noqa: E402
 import prometheus_server	# noqa: E402
 import rig			# noqa: E402
-import scratch			# noqa: E402
 from table import Table		# noqa: E402
 
 EVERY = 2			# seconds between two samples
-TOPICS = ("messages", "receipts")
-LOAD = os.path.join(rig.BUILD, "tests", "load")
-
-SCHEMA = """
-CREATE TABLE conversations (id int PRIMARY KEY, messages bigint NOT NULL DEFAULT 0)
-	WITH (fillfactor = 50);
-INSERT INTO conversations SELECT i FROM generate_series(0, 199) i;
-CREATE TABLE messages (id bigserial PRIMARY KEY, conversation int NOT NULL, body text NOT NULL);
-CREATE INDEX ON messages (conversation, id);
-GRANT ALL ON ALL TABLES IN SCHEMA public TO app;
-GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app;
-"""
-
-
 class Stop(Exception):
     """Ctrl-C, SIGTERM, or the time is over."""
-
-
-class Load(scratch.Server):
-    name = "load"
-
-    def __init__(self, *words):
-        super().__init__()
-        self.words = [str(word) for word in words]
-        self.launch()
-
-    def command(self):
-        return [LOAD] + self.words
-
-
-class MockKafka(Load):
-    """librdkafka's own mock brokers, where no Java or no Maven is."""
-
-    def __init__(self):
-        super().__init__("kafka")
-        self.bootstrap = rig.wait_for(lambda: self.log().strip(), "the mock Kafka serves", 20)
-
-
-def start_postgres():
-    pg = rig.Postgres(conf={"deadlock_timeout": "200ms", "temp_buffers": "1MB",
-                            "track_io_timing": "on", "max_connections": 40})
-    pg.psql("CREATE ROLE app LOGIN; CREATE ROLE monitor LOGIN CONNECTION LIMIT 5;"
-            "GRANT pg_monitor TO monitor; CREATE DATABASE chat")
-    pg.psql(SCHEMA, db="chat")
-    for db in ("postgres", "chat"):
-        pg.psql("CREATE EXTENSION pg_stat_statements", db=db)
-    return pg
-
-
-def start_kafka(say):
-    try:
-        kafka = rig.Kafka(conf={"log.retention.ms": 600000})
-        for topic in TOPICS:
-            kafka.create_topic(topic, partitions=4)
-        say("Kafka        %s, a real Apache Kafka %s" % (kafka.bootstrap, kafka.version))
-        return kafka, {}
-    except (unittest.SkipTest, rig.RigError) as why:
-        kafka = MockKafka()
-        say("Kafka        %s, librdkafka's mock brokers, as no real one is to be had: %s"
-            % (kafka.bootstrap, str(why).splitlines()[0]))
-        # The mock cannot list its groups, so they are named.
-        return kafka, {"DATATIER_KAFKA_GROUPS": "chat-delivery"}
 
 
 def write_environment(values):
@@ -102,25 +42,14 @@ def read_environment(path):
 
 
 def start_all(say):
-    """The exporter, and the load that runs."""
+    """The exporter, and the backend that it watches."""
     say("starting servers, load and exporter in %s ..." % rig.directory())
-    pg = start_postgres()
-    pool = rig.PgBouncer(pg, conf={"default_pool_size": 3}, users={"app": ""})
-    say("PostgreSQL   127.0.0.1:%d, version %d; PgBouncer in front of it at %d"
-        % (pg.port, pg.version(), pool.port))
-    redis = rig.Redis({"maxmemory": "4mb", "maxmemory-policy": "allkeys-lru"})
-    say("Redis        127.0.0.1:%d, version %s" % (redis.port, redis.info()["redis_version"]))
-    kafka, more = start_kafka(say)
-    values = {"DATATIER_POSTGRESQL_URI": pg.uri("monitor", "chat"),
-              "DATATIER_PGBOUNCER_URI": pool.uri("monitor", "pgbouncer"),
-              "DATATIER_REDIS_URI": redis.url,
-              "DATATIER_KAFKA_BROKERS": kafka.bootstrap, **more}
-    path = write_environment(values)
+    watched = backend.Backend(say)
+    path = write_environment(watched.environment())
     exporter = rig.Exporter(env=read_environment(path))
     say("exporter     http://127.0.0.1:%d/ and /metrics, environment file %s" % (exporter.port, path))
-    load = Load("work", pool.uri("app", "chat"), pg.uri("postgres", "chat"), redis.port, kafka.bootstrap)
     start_prometheus(exporter, say)
-    return exporter, load
+    return exporter, watched.load
 
 
 def start_prometheus(exporter, say):

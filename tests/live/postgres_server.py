@@ -49,6 +49,14 @@ def run_psql(uri, sql, timeout=30):
     return done.stdout.rstrip("\n")
 
 
+def serves(uri, sql):
+    """A server that wants a password does so, too."""
+    try:
+        return bool(run_psql(uri, sql))
+    except scratch.RigError as error:
+        return "password" in str(error)
+
+
 def make_uri(port, user, db, password):
     secret = ":" + quote(password, safe="") if password is not None else ""
     return "postgresql://%s%s@127.0.0.1:%d/%s" % (quote(user, safe=""), secret, port, quote(db, safe=""))
@@ -149,10 +157,7 @@ class Postgres(scratch.Server):
         return [self.bindir + "/postgres", "-D", self.data]
 
     def ready(self):
-        try:
-            return run_psql(self.uri(), "SELECT 1") == "1"
-        except scratch.RigError:
-            return False
+        return serves(self.uri(), "SELECT 1")
 
     def uri(self, user="postgres", db="postgres", password=None):
         return make_uri(self.port, user, db, password)
@@ -209,10 +214,7 @@ class PgBouncer(scratch.Server):
         return [self.binary, self.dir + "/pgbouncer.ini"]
 
     def ready(self):
-        try:
-            return bool(run_psql(self.admin_uri, "SHOW VERSION"))
-        except scratch.RigError:
-            return False
+        return serves(self.admin_uri, "SHOW VERSION")
 
     @property
     def admin_uri(self):

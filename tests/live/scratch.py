@@ -195,8 +195,7 @@ class Server:
     def wait_ready(self, seconds=START_SECONDS):
         def ready_or_dead():
             if not self.alive():
-                raise RigError("%s ended with status %s:\n%s" % (
-                    self.name, self.process.returncode, self.tail()))
+                raise RigError("%s ended with status %s" % (self.name, self.process.returncode))
             return self.ready()
         try:
             wait_for(ready_or_dead, "%s serves" % self.name, seconds)
