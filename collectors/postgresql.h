@@ -162,14 +162,14 @@ void		 ask_forget(struct postgresql *);
 /* What a result that is not a table says; ends up in answer->why. */
 void		 answer_take(struct answer *, PGresult *);
 
-/* postgresql_rows.c: tables of text to rows. */
+/* postgresql_result.c: tables of text to rows. */
 struct text	 cell(const PGresult *, int row, int column);
 /* The number in a named column; false: no such column, NULL or no number. */
 bool		 cell_number(const PGresult *, int row, const char *column, double *);
 /* Every row that has all labels of the group, every column that is a metric's
  * source. */
-void		 rows_put(struct sink *, const struct group *, const PGresult *);
-enum outcome	 rows_read(struct scrape *, const struct group *);
+void		 result_put(struct sink *, const struct group *, const PGresult *);
+enum outcome	 result_read(struct scrape *, const struct group *);
 enum outcome	 sizes_read(struct scrape *, const struct group *);
 bool		 sizes_due(const struct postgresql *);
 

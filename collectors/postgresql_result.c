@@ -1,5 +1,5 @@
 /*
- * postgresql_rows.c - tables of text become rows: columns are found by name,
+ * postgresql_result.c - tables of text become rows: columns are found by name,
  * so one that a version of the server lacks simply yields nothing.
  */
 #include "postgresql.h"
@@ -62,7 +62,7 @@ row_put(
 }
 
 void
-rows_put(struct sink *sink, const struct group *g, const PGresult *r)
+result_put(struct sink *sink, const struct group *g, const PGresult *r)
 {
 	struct columns c;
 
@@ -72,7 +72,7 @@ rows_put(struct sink *sink, const struct group *g, const PGresult *r)
 }
 
 enum outcome
-rows_read(struct scrape *sc, const struct group *g)
+result_read(struct scrape *sc, const struct group *g)
 {
 	const struct plan *plan = g->how;
 
@@ -83,7 +83,7 @@ rows_read(struct scrape *sc, const struct group *g)
 		enum outcome o = ask_result(sc, id, &r);
 		if (o != DONE)
 			return o;
-		rows_put(sc->sink, g, r);
+		result_put(sc->sink, g, r);
 	}
 	return DONE;
 }
@@ -111,6 +111,6 @@ sizes_read(struct scrape *sc, const struct group *g)
 		pg->sizes_until = clock_ns() + a->cost * SIZES_REST;
 	}
 	if (pg->sizes != NULL)
-		rows_put(sc->sink, g, pg->sizes);
+		result_put(sc->sink, g, pg->sizes);
 	return DONE;
 }
