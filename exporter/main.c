@@ -182,6 +182,10 @@ run(void)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (path != NULL && path[0] != '/') {
+		log_event(LOG_ERROR, NULL, "--web.telemetry-path: a path begins with /, not \"%s\"", path);
+		return 1;
+	}
 	if (path == NULL || !fleet_start(fleet)) {
 		log_event(LOG_ERROR, NULL, "not all worker processes could be started");
 		return 1;
@@ -192,6 +196,9 @@ run(void)
 		fleet_stop(fleet);
 		return 1;
 	}
+	if (fleet->ntargets == 0)
+		log_event(LOG_WARN, NULL,
+		    "no target to watch: set an address, for example DATATIER_POSTGRESQL_URI, and restart");
 	for (size_t i = 0; site.listen[i] != NULL; i++)
 		log_event(LOG_INFO, NULL, "listening on %s (port %u), metrics at %s", site.listen[i],
 		    http_port(http, i), path);

@@ -324,12 +324,12 @@ rows_add(struct rows *r, const struct rows *base)
 static void
 inherit_sample(struct rows *r, unsigned metric, const struct rows *base, const struct sample *b)
 {
-	const double *bins = base->bins + (uint32_t)b->value;
-
-	if (r->group->metrics[metric].type == HISTOGRAM)
-		rows_put_histogram(r, metric, bins[0], bins + 1);
-	else
+	if (r->group->metrics[metric].type != HISTOGRAM) {
 		rows_put(r, metric, b->value);
+		return;
+	}
+	const double *bins = base->bins + (uint32_t)b->value;
+	rows_put_histogram(r, metric, bins[0], bins + 1);
 }
 
 void

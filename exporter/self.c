@@ -36,7 +36,7 @@ static const struct metric group_metrics[] = {
 	[GROUP_SUCCESS] = { .name = "datatier_group_success", .type = GAUGE,
 	    .help = "1 when the group's last collection succeeded, 0 when it failed; no series where the server has no such thing." },
 	[GROUP_AGE] = { .name = "datatier_group_age_seconds", .type = GAUGE, .unit = "seconds",
-	    .help = "Time since the group's rows were read from the target." },
+	    .help = "Time since the rows of a group that has an every were read from the target." },
 };
 
 static const struct metric refused_metrics[] = {
@@ -161,7 +161,7 @@ add_group(struct rows **sets, struct target *t, unsigned g, int64_t now)
 	if (s->asked && s->outcome != ABSENT) {
 		begin_row(sets[GROUPS], labels);
 		rows_put(sets[GROUPS], GROUP_SUCCESS, s->outcome == DONE);
-		if (s->published != NULL)
+		if (s->published != NULL && t->config->every != NULL && t->config->every[g] > 0)
 			rows_put(sets[GROUPS], GROUP_AGE, clock_seconds(now - s->at));
 	}
 	for (unsigned i = 0; i < REFUSALS; i++) {
