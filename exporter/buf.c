@@ -15,7 +15,7 @@ buf_room(struct buf *b, size_t len)
 		b->failed = true;
 		return NULL;
 	}
-	if (b->cap - b->len < len) {
+	if (b->cap - b->len < len || b->ptr == NULL) {
 		size_t cap = b->cap < 256 ? 256 : b->cap;
 		while (cap < b->len + len)
 			cap = cap > b->max / 2 ? b->max : cap * 2;

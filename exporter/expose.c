@@ -38,7 +38,8 @@ add_line(const struct line *l, struct text suffix, uint32_t row, struct text ext
 	buf_text(l->out, l->name);
 	buf_text(l->out, suffix);
 	add_part(l->out, l->prefix, &open);
-	add_part(l->out, (struct text){ l->rows->text + labels->text, labels->len }, &open);
+	if (labels->len > 0)
+		add_part(l->out, (struct text){ l->rows->text + labels->text, labels->len }, &open);
 	add_part(l->out, extra, &open);
 	if (open)
 		buf_char(l->out, '}');
