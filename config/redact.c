@@ -172,10 +172,12 @@ secret_at(const char *p, const struct option *o, const char *value)
 		size_t len = strlen(value);
 		return strncmp(p, value, len) == 0 ? len : 0;
 	}
+	if (o->type != OPT_ADDRESS && o->type != OPT_STRING)
+		return 0;
 	const char *at = value;
 	struct text secret;
 	size_t longest = 0;
-	while (o->type == OPT_ADDRESS && next_secret(value, &at, &secret))
+	while (next_secret(value, &at, &secret))
 		if (secret.len > longest && strncmp(p, secret.ptr, secret.len) == 0)
 			longest = secret.len;
 	return longest;

@@ -88,12 +88,12 @@ secrets_in_words_of_others_are_hidden(void **state)
 	(void)state;
 	const struct setting settings[] = { { "uri", "stub://u:inuri@h?password=inquery" },
 		{ "password", "open\"sesame" }, { "kafka.sasl_password", "kpw" },
-		{ "user", "monitor" }, { "nonsense", "x" } };
+		{ "user", "stub://m:instring@h" }, { "nonsense", "x" } };
 	struct buf out = BUF(4096);
-	options_scrub(&out, "monitor: inuri inquery open\"sesame kpw x h", stub_options,
+	options_scrub(&out, "monitor: inuri inquery open\"sesame kpw x h instring", stub_options,
 	    COUNT(stub_options), settings, COUNT(settings));
 	buf_char(&out, '\0');
-	assert_string_equal(out.ptr, "monitor: *** *** *** *** x h");
+	assert_string_equal(out.ptr, "monitor: *** *** *** *** x h ***");
 	buf_free(&out);
 }
 
