@@ -87,20 +87,26 @@ note_up(struct target *t, bool up, const char *why)
 	text_clean(t->why, sizeof t->why, text_of(why));
 }
 
+/* What a server does not have is none, unless there is something to do about it. */
+static bool
+is_trouble(enum outcome outcome, const char *why)
+{
+	return why[0] != '\0' || (outcome != DONE && outcome != ABSENT);
+}
+
 static void
 note_group(struct target *t, struct group_state *g, enum outcome outcome, const char *why)
 {
 	const char *name = t->collector->groups[g - t->groups].name;
-	bool trouble = outcome != DONE || why[0] != '\0';
-	bool was_trouble = g->asked && (g->outcome != DONE || g->why[0] != '\0');
+	bool trouble = is_trouble(outcome, why);
+	bool was_trouble = g->asked && is_trouble(g->outcome, g->why);
 	bool changed = was_trouble != trouble || (trouble && g->outcome != outcome);
 
 	if (worth_saying(changed, trouble && strcmp(g->why, why) != 0, &g->logged_at)) {
 		if (!trouble)
 			log_event(LOG_INFO, t->name, "group %s: works again", name);
 		else if (outcome == ABSENT)
-			log_event(LOG_INFO, t->name, "group %s: not available%s%s", name,
-			    why[0] != '\0' ? ": " : "", why);
+			log_event(LOG_INFO, t->name, "group %s: not available: %s", name, why);
 		else
 			log_event(LOG_WARN, t->name, "group %s: %s", name,
 			    why[0] != '\0' ? why : "failed");

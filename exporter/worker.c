@@ -110,9 +110,12 @@ attempt(struct runner *r, struct scrape *sc, bool *answered)
 	for (unsigned g = 0; g < c->ngroups; g++) {
 		if (!wants(sc, c, &c->groups[g]))
 			continue;
-		if (collect_group(r, sc, &c->groups[g]) == LOST)
+		enum outcome o = collect_group(r, sc, &c->groups[g]);
+		if (o == LOST)
 			return LOST;
-		*answered = true;
+		/* What the server does not have may not have been asked for. */
+		if (o != ABSENT)
+			*answered = true;
 	}
 	return DONE;
 }
