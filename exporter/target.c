@@ -1,5 +1,5 @@
 /*
- * target.c - tickets, published rows, and one log line when something changes.
+ * target.c - tickets and published rows.
  */
 #include "target.h"
 
@@ -11,11 +11,9 @@
 #include "log.h"
 #include "sink.h"
 #include "supervise.h"
+#include "target_notice.h"
 
-enum target_limits {
-	LOG_AGAIN_S = 60,	/* the same trouble in new words is news after this */
-	AGAIN_MS = 1500,	/* asking again takes a new process and a collection */
-};
+enum { AGAIN_MS = 1500 };	/* asking again takes a new process and a collection */
 
 struct target *
 target_new(const struct config_target *config)
@@ -57,72 +55,13 @@ target_free(struct target *t)
 	free(t);
 }
 
-/* ---- log on change ---- */
-
-static bool
-worth_saying(bool changed, bool new_words, int64_t *logged_at)
-{
-	int64_t now = clock_ns();
-
-	if (!changed && !(new_words && now - *logged_at > LOG_AGAIN_S * NS_PER_S))
-		return false;
-	*logged_at = now;
-	return true;
-}
-
-static void
-note_up(struct target *t, bool up, const char *why)
-{
-	bool changed = t->known ? t->up != up : !up;
-	bool new_words = !up && strcmp(t->why, why) != 0;
-
-	if (worth_saying(changed, new_words, &t->logged_at)) {
-		if (up)
-			log_event(LOG_INFO, t->name, "up again");
-		else
-			log_event(LOG_WARN, t->name, "down: %s", why);
-	}
-	t->known = true;
-	t->up = up;
-	text_clean(t->why, sizeof t->why, text_of(why));
-}
-
-/* What a server does not have is none, unless there is something to do about it. */
-static bool
-is_trouble(enum outcome outcome, const char *why)
-{
-	return why[0] != '\0' || (outcome != DONE && outcome != ABSENT);
-}
-
-static void
-note_group(struct target *t, struct group_state *g, enum outcome outcome, const char *why)
-{
-	const char *name = t->collector->groups[g - t->groups].name;
-	bool trouble = is_trouble(outcome, why);
-	bool was_trouble = g->asked && is_trouble(g->outcome, g->why);
-	bool changed = was_trouble != trouble || (trouble && g->outcome != outcome);
-
-	if (worth_saying(changed, trouble && strcmp(g->why, why) != 0, &g->logged_at)) {
-		if (!trouble)
-			log_event(LOG_INFO, t->name, "group %s: works again", name);
-		else if (outcome == ABSENT)
-			log_event(LOG_INFO, t->name, "group %s: not available: %s", name, why);
-		else
-			log_event(LOG_WARN, t->name, "group %s: %s", name,
-			    why[0] != '\0' ? why : "failed");
-	}
-	g->asked = true;
-	g->outcome = outcome;
-	text_clean(g->why, sizeof g->why, text_of(why));
-}
-
 /* ---- asking; the caller holds the lock ---- */
 
 /* The running collection is over: serve who waits. */
 static void
 finish(struct target *t, bool up, double seconds, const char *why)
 {
-	note_up(t, up, why);
+	target_note_up(t, up, why);
 	t->seconds = seconds;
 	t->done = t->running;
 	pthread_cond_broadcast(&t->served);
@@ -247,7 +186,7 @@ target_wait(struct target *t, uint64_t ticket, uint64_t groups, struct deadline 
 		char why[WHY_MAX];
 		snprintf(why, sizeof why, "no answer within the scrape's deadline (asked %.1f s ago)",
 		    clock_seconds(clock_ns() - t->begun_at));
-		note_up(t, false, why);
+		target_note_up(t, false, why);
 	}
 	view->up = t->known && t->up;
 	for (unsigned g = 0; g < t->collector->ngroups; g++) {
@@ -327,7 +266,7 @@ target_take_rows(struct target *t, const struct frame *f, struct text payload)
 		return false;
 	publish(t, g, f->ticket);
 	pthread_mutex_lock(&t->lock);
-	note_group(t, g, (enum outcome)outcome, why);
+	target_note_group(t, g, (enum outcome)outcome, why);
 	pthread_mutex_unlock(&t->lock);
 	return true;
 }
