@@ -24,7 +24,7 @@ HARDEN ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 ifneq ($(SAN),)
 comma := ,
 BUILD := build/$(firstword $(subst $(comma), ,$(SAN)))
-CFLAGS := -O1 -g -fsanitize=$(SAN) -fno-omit-frame-pointer
+CFLAGS := -O1 -g -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=$(SAN)
 HARDEN :=
 endif
@@ -72,7 +72,13 @@ $(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $(call collector_objs,$(call test_col
 endef
 $(foreach t,$(TESTS),$(eval $(call test_rules,$(t))))
 
-tests: $(TEST_BINS)
+# The core is tested with a collector that does as it is told.
+FAKE = $(BUILD)/tests/collectors/fake.so
+$(FAKE): $(BUILD)/tests/fake.o
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -shared -o $@ $<
+
+tests: $(TEST_BINS) $(FAKE)
 
 # A fuzz target links like a test; clang only, as libFuzzer is its own.
 FUZZ      = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
@@ -120,17 +126,34 @@ bench:
 	$(MAKE) -j$(JOBS) all $(BUILD)/tests/load
 	python3 tests/bench/bench.py
 
+# METRICS.md and OPTIONS.md, from the tables; make check compares them.
+references: all
+	$(BUILD)/datatier_exporter --metrics > collectors/METRICS.md
+	$(BUILD)/datatier_exporter --options > config/OPTIONS.md
+
+# DESTDIR for packagers.  What is in /etc belongs to the operator: kept.
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/datatier/collectors \
+	    $(DESTDIR)$(SYSCONFDIR)/datatier $(DESTDIR)$(SYSCONFDIR)/default
+	install -m 755 $(BUILD)/datatier_exporter $(DESTDIR)$(BINDIR)
+	install -m 644 $(COLLECTOR_SOS) $(DESTDIR)$(LIBDIR)/datatier/collectors
+	[ -e $(DESTDIR)$(SYSCONFDIR)/datatier/datatier.conf ] || \
+	    install -m 644 config/datatier.conf $(DESTDIR)$(SYSCONFDIR)/datatier
+	[ -e $(DESTDIR)$(SYSCONFDIR)/default/datatier-exporter ] || \
+	    install -m 600 config/datatier-exporter.env $(DESTDIR)$(SYSCONFDIR)/default/datatier-exporter
+
 help:
 	@echo 'make          builds the program and its collectors into $(BUILD)/'
 	@echo 'make check    installs what is missing, builds, runs all tests'
 	@echo 'make demo     shows it at work; DEMO_SECONDS=90 ends it by itself'
 	@echo 'make bench    measures it beside the exporters that Debian ships'
 	@echo 'make fuzz     builds the fuzz targets into build/fuzz/'
+	@echo 'make install  into PREFIX (DESTDIR for packagers)'
 	@echo 'make clean    removes build/'
 
 clean:
 	rm -rf build
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all tests fuzz fuzz-bins check test-builds demo bench help clean
+.PHONY: all tests fuzz fuzz-bins check test-builds demo bench references install help clean
 .SECONDARY:
