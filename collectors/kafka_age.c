@@ -13,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-#define SAME_TIME	0.001	/* seconds: two points closer than that are one */
+#define SAME_TIME 0.001 /* seconds: two points closer than that are one */
 
 static double
 clamp(double x, double low, double high)
@@ -182,7 +182,9 @@ observe_evenly(struct histogram *h, const struct metric *m, double low, double h
 }
 
 /* Ages along a stretch of offsets, straight in between. */
-struct ages { double begin, end; };
+struct ages {
+	double begin, end;
+};
 
 static void
 observe(struct histogram *h, const struct metric *m, struct ages a, double times)
@@ -192,8 +194,8 @@ observe(struct histogram *h, const struct metric *m, struct ages a, double times
 
 /* The lesser of both ages, message by message. */
 static void
-observe_lesser(struct histogram *h, const struct metric *m, struct ages a, struct ages b,
-    double times)
+observe_lesser(
+    struct histogram *h, const struct metric *m, struct ages a, struct ages b, double times)
 {
 	double ahead = a.begin - b.begin, ahead_end = a.end - b.end;
 
@@ -215,14 +217,14 @@ observe_lesser(struct histogram *h, const struct metric *m, struct ages a, struc
  * looks like an age is how long ago the last message came.
  */
 void
-age_observe(const struct curve *c, struct span offsets, struct span times,
-    struct histogram *h, const struct metric *m)
+age_observe(const struct curve *c, struct span offsets, struct span times, struct histogram *h,
+    const struct metric *m)
 {
 	double pace = (times.to - times.from) / (offsets.to - offsets.from);
 	double late = times.from - curve_time(c, offsets.from);
 	double later = (times.to - curve_time(c, offsets.to) - late) / (offsets.to - offsets.from);
 	bool follows = curve_offset(c, times.from) >= offsets.from + 1 &&
-	    curve_offset(c, times.to) >= offsets.to + 1;
+		       curve_offset(c, times.to) >= offsets.to + 1;
 
 	for (double x = offsets.from, end; x < offsets.to; x = end) {
 		unsigned n = points_to(c, x);

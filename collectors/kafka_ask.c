@@ -6,9 +6,9 @@
 
 #include "kafka_age.h"
 
-#define FINE		0.2	/* seconds: a span not worth a question */
-#define FINE_SHARE	0.05	/* of the age, or of the messages, likewise */
-#define OLD_ENOUGH	(32 * 86400.0)
+#define FINE 0.2 /* seconds: a span not worth a question */
+#define FINE_SHARE 0.05 /* of the age, or of the messages, likewise */
+#define OLD_ENOUGH (32 * 86400.0)
 
 static void
 ask(struct questions *q, double t, double now)
@@ -32,7 +32,9 @@ ask_first(struct questions *q, double now)
 }
 
 /* A stretch of the curve, and how many of the messages in question it has. */
-struct piece { double from, to, messages; };
+struct piece {
+	double from, to, messages;
+};
 
 /* Ages are read on a scale of ever wider buckets, so what counts is the ratio
  * of the ages at both ends. */
@@ -56,8 +58,8 @@ ask_range(struct questions *q, const struct curve *c, struct span offsets, doubl
 		double low = fmax(offsets.from, c->at[i].offset);
 		double high = open ? offsets.to : fmin(offsets.to, c->at[i + 1].offset);
 		if (high > low)
-			piece[n++] = (struct piece){ c->at[i].t, open ? now : c->at[i + 1].t,
-				high - low };
+			piece[n++] =
+			    (struct piece){ c->at[i].t, open ? now : c->at[i + 1].t, high - low };
 	}
 	while (n > 0 && q->n < q->max && n < COUNT(piece)) {
 		unsigned most = 0;

@@ -177,7 +177,9 @@ quantile(const struct histogram *h, double q)
 	return bounds[metric.nbuckets - 1];
 }
 
-struct errors { double cdf, q[3]; };
+struct errors {
+	double cdf, q[3];
+};
 
 static const double quantiles[] = { 0.50, 0.95, 0.99 };
 
@@ -238,7 +240,9 @@ struct workload {
 	const char *name;
 	void (*happen)(void);
 	double commit_every;
-	struct limit { double cdf, q[3]; } at[3];	/* 5, 15, 60 seconds */
+	struct limit {
+		double cdf, q[3];
+	} at[3]; /* 5, 15, 60 seconds */
 };
 
 static const double intervals[] = { 5, 15, 60 };
@@ -254,8 +258,8 @@ errors_stay_below_the_stated_bounds(void **state)
 			struct errors e = simulate(intervals[i], w->commit_every, questions);
 			const struct limit *l = &w->at[i];
 			printf("# %-28s every %2.0f s, %u questions: distribution %.3f, "
-			       "P50 x%.2f P95 x%.2f P99 x%.2f\n", w->name, intervals[i], questions,
-			    e.cdf, e.q[0], e.q[1], e.q[2]);
+			       "P50 x%.2f P95 x%.2f P99 x%.2f\n",
+			    w->name, intervals[i], questions, e.cdf, e.q[0], e.q[1], e.q[2]);
 			if (questions == 0)
 				continue;
 			assert_true(e.cdf <= l->cdf);
