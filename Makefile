@@ -104,7 +104,7 @@ check:
 	$(MAKE) -j$(JOBS) test-builds
 	tests/run
 
-test-builds: all tests
+test-builds: all tests $(BUILD)/tests/load
 	$(MAKE) SAN=address,undefined tests
 	$(MAKE) SAN=thread TESTS="$(THREADED)" tests
 	$(MAKE) fuzz

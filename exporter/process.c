@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "text.h"
+
 /* /proc counts in ticks of 10 ms, which hide what a scrape costs. */
 static double
 cpu_seconds(pid_t pid)
@@ -22,12 +24,31 @@ cpu_seconds(pid_t pid)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+/* Fields of stat(5), counted as there; the name in brackets is the second. */
+enum { STAT_STATE = 3, STAT_THREADS = 20, STAT_VIRTUAL = 23, STAT_RESIDENT = 24 };
+
+/* False: not all of them are there. */
+static bool
+read_fields(struct text rest, struct process *p)
+{
+	int found = 0;
+
+	for (int field = STAT_STATE; rest.len > 0; field++) {
+		struct text word = text_cut(&rest, ' ');
+		double *to = field == STAT_THREADS ? &p->threads :
+		    field == STAT_VIRTUAL	   ? &p->virtual_bytes :
+		    field == STAT_RESIDENT	   ? &p->resident_bytes :
+						     NULL;
+		if (to != NULL)
+			found += text_number(word, to);
+	}
+	return found == 3;
+}
+
 bool
 process_read(pid_t pid, struct process *p)
 {
 	char path[64], line[1024];
-	unsigned long virt;
-	long threads, resident;
 
 	snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
 	FILE *f = fopen(path, "re");
@@ -38,12 +59,10 @@ process_read(pid_t pid, struct process *p)
 	line[n] = '\0';
 	/* The name in brackets may hold anything: the last bracket ends it. */
 	const char *rest = strrchr(line, ')');
-	if (rest == NULL ||
-	    sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
-			     " %ld %*d %*u %lu %ld", &threads, &virt, &resident) != 3)
+	*p = (struct process){ .cpu_seconds = cpu_seconds(pid) };
+	if (rest == NULL || rest[1] != ' ' || !read_fields(text_of(rest + 2), p))
 		return false;
-	*p = (struct process){ cpu_seconds(pid),
-		(double)resident * (double)sysconf(_SC_PAGESIZE), (double)virt, (double)threads };
+	p->resident_bytes *= (double)sysconf(_SC_PAGESIZE);
 	return true;
 }
 
