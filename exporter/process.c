@@ -35,10 +35,10 @@ read_fields(struct text rest, struct process *p)
 
 	for (int field = STAT_STATE; rest.len > 0; field++) {
 		struct text word = text_cut(&rest, ' ');
-		double *to = field == STAT_THREADS ? &p->threads :
-		    field == STAT_VIRTUAL	   ? &p->virtual_bytes :
-		    field == STAT_RESIDENT	   ? &p->resident_bytes :
-						     NULL;
+		double *to = field == STAT_THREADS    ? &p->threads
+			     : field == STAT_VIRTUAL  ? &p->virtual_bytes
+			     : field == STAT_RESIDENT ? &p->resident_bytes
+						      : NULL;
 		if (to != NULL)
 			found += text_number(word, to);
 	}

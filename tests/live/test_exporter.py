@@ -53,7 +53,16 @@ class Scrapes(unittest.TestCase):
         for target in ("one", "two"):
             self.assertEqual(page.value("datatier_target_up", target=target), 1)
             self.assertEqual(page.value("redis_cache_hits_total", target=target), 1)
+
+    def test_the_process_as_the_kernel_sees_it(self):
+        page = self.exporter.scrape()
+        with open("/proc/%d/status" % self.exporter.pid) as text:
+            status = dict(line.split(":", 1) for line in text)
+        for name, field in (("process_resident_memory_bytes", "VmRSS"), ("process_virtual_memory_bytes", "VmSize")):
+            real = int(status[field].split()[0]) * 1024
+            self.assertLess(abs(page.value(name) - real), real / 4, name)
         self.assertGreater(page.value("process_cpu_seconds_total"), 0)
+        self.assertLess(abs(page.value("process_start_time_seconds") - time.time()), 600)
 
     def test_target_is_the_first_label(self):
         for line in self.exporter.scrape().text.splitlines():
