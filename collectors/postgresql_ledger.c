@@ -25,6 +25,7 @@ enum {
 struct entry {
 	struct reading was; /* moments all 0: nothing counted of it yet */
 	double before; /* calls in the interval before */
+	double pending; /* calls seen, and not counted for want of a type */
 	uint8_t type; /* enum query_type */
 	uint8_t patience;
 	bool seen; /* in this poll */
@@ -187,13 +188,25 @@ entry_count(struct ledger *l, struct entry *e, const struct reading *r)
 		l->unknown++;
 		if (e->patience > 0) {
 			e->patience--;
+			e->pending = calls;
 			return;
 		}
 	}
 	if (calls > 0 && type != QUERY_OURS)
 		estimate_add(&l->spread[type], l->metric, &e->was.moments, &r->moments);
 	e->before = calls;
+	e->pending = 0;
 	e->was = *r;
+}
+
+/* The entry has made room or begun anew: what was not counted is lost, and so
+ * is what it did since, as much as in the interval before by expectation. */
+static void
+entry_lost(struct ledger *l, struct entry *e, double seen_since)
+{
+	if (e->type != QUERY_OURS)
+		l->lost += e->pending + fmax(e->before - seen_since, 0);
+	e->pending = 0;
 }
 
 static struct entry *
@@ -221,8 +234,7 @@ ledger_take(struct ledger *l, const struct reading *r)
 	e->seen = true;
 	if (entry_reborn(e, r)) {
 		l->reborn++;
-		if (e->type != QUERY_OURS)
-			l->lost += fmax(e->before - r->moments.calls, 0);
+		entry_lost(l, e, r->moments.calls);
 		e->was.moments = (struct moments){ 0 };
 		e->was.since = r->since;
 	}
@@ -241,8 +253,7 @@ entries_forget_gone(struct ledger *l)
 			continue;
 		}
 		l->gone++;
-		if (l->entries[i].type != QUERY_OURS)
-			l->lost += l->entries[i].before;
+		entry_lost(l, &l->entries[i], 0);
 	}
 	if (kept == l->n)
 		return;
