@@ -104,7 +104,7 @@ check:
 	$(MAKE) -j$(JOBS) test-builds
 	tests/run
 
-test-builds: all tests $(BUILD)/tests/load
+test-builds: all tests $(BUILD)/tests/load $(BUILD)/tests/kafka_tool
 	$(MAKE) SAN=address,undefined tests
 	$(MAKE) SAN=thread TESTS="$(THREADED)" tests
 	$(MAKE) fuzz
@@ -113,6 +113,10 @@ $(BUILD)/tests/load: tests/demo/load.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(call pkg_cflags,libpq hiredis rdkafka) $(ALL_LDFLAGS) -o $@ $< \
 	    $(call pkg_libs,libpq hiredis rdkafka) -lm
+
+$(BUILD)/tests/kafka_tool: tests/live/kafka_tool.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(call pkg_cflags,rdkafka) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,rdkafka)
 
 # Ends by Ctrl-C, or after DEMO_SECONDS.
 demo:
