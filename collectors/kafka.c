@@ -242,14 +242,15 @@ kafka_ask(struct scrape *sc)
 	kafka_client_listen(&k->client);
 	k->state.now++;
 	kafka_listing_ask(&listing, k->client.rk, step(sc, 0.5));
-	struct deadline first = step(sc, 0.4);
-	kafka_metadata_ask(&metadata, k->client.rk, first);
+	kafka_metadata_ask(&metadata, k->client.rk, step(sc, 0.4));
 	/* Of groups that are not known yet nothing can be asked. */
 	bool listed = k->state.ngroups == 0;
 	if (listed)
 		take_listing(k, conf, &listing);
+	unsigned waiting = kafka_committed_ask(&k->client, &k->state);
+	struct deadline until = step(sc, 0.4);
 	bool good = take_metadata(k, &metadata);
-	good = kafka_committed(&k->client, &k->state, listed ? step(sc, 0.4) : first) && good;
+	good = kafka_committed_take(&k->client, &k->state, waiting, until) && good;
 	bool made = make_lookups(k, conf);
 	if (made)
 		kafka_lookup_all(k->client.rk, &k->lookups, step(sc, 0.8));

@@ -231,9 +231,13 @@ struct kafka_listing { /* likewise */
 void kafka_listing_ask(struct kafka_listing *, rd_kafka_t *, struct deadline);
 void kafka_listing_wait(struct kafka_listing *);
 
-/* Committed offsets of all groups at once, into the state.  What does not come
- * in time stays under way.  False: out of memory. */
-bool kafka_committed(struct kafka_client *, struct kafka_state *, struct deadline);
+/* Asks for the committed offsets of all groups at once; returns how many answers
+ * are to be waited for. */
+unsigned kafka_committed_ask(struct kafka_client *, struct kafka_state *);
+/* Takes the answers into the state; what does not come in time stays under way.
+ * False: out of memory. */
+bool kafka_committed_take(
+    struct kafka_client *, struct kafka_state *, unsigned waiting, struct deadline);
 
 /* ---- kafka_lookup.c ---- */
 

@@ -157,11 +157,10 @@ take_reply(
 	return kafka_state_committed(s, g, list, clock_unix());
 }
 
-bool
-kafka_committed(struct kafka_client *c, struct kafka_state *s, struct deadline until)
+unsigned
+kafka_committed_ask(struct kafka_client *c, struct kafka_state *s)
 {
 	unsigned waiting = 0;
-	bool good = true;
 
 	for (size_t i = 0; i < s->ngroups; i++) {
 		struct kafka_group *g = s->groups[i];
@@ -172,12 +171,22 @@ kafka_committed(struct kafka_client *c, struct kafka_state *s, struct deadline u
 			waiting++;
 		}
 	}
-	while (good && waiting > 0 && left_ms(until) > 0) {
-		rd_kafka_event_t *event = rd_kafka_queue_poll(c->replies, left_ms(until));
+	return waiting;
+}
+
+bool
+kafka_committed_take(struct kafka_client *c, struct kafka_state *s, unsigned waiting,
+    struct deadline until)
+{
+	bool good = true;
+
+	/* Late answers are taken in even where no new one is waited for. */
+	for (;;) {
+		rd_kafka_event_t *event =
+		    rd_kafka_queue_poll(c->replies, waiting > 0 ? left_ms(until) : 0);
 		if (event == NULL)
-			break;
-		good = take_reply(c, s, event, &waiting);
+			return good;
+		good = take_reply(c, s, event, &waiting) && good;
 		rd_kafka_event_destroy(event);
 	}
-	return good;
 }
