@@ -1,13 +1,14 @@
 """The demo: private servers on loopback, load on them, the exporter with its
 shipped configuration, and a table of what it measures.
 
-    demo.py [--seconds N]	without it: until Ctrl-C
+    demo.py [--seconds N] [--mock-kafka]	without seconds: until Ctrl-C
 
 Ends with status 1 when a family of this version has no value.  Nothing is left
 behind, however it ends.
 """
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,10 +42,10 @@ def read_environment(path):
         return dict(line.rstrip("\n").split("=", 1) for line in text)
 
 
-def start_all(say):
+def start_all(say, mock_kafka):
     """The exporter, and the backend that it watches."""
     say("starting servers, load and exporter in %s ..." % rig.directory())
-    watched = backend.Backend(say)
+    watched = backend.Backend(say, mock_kafka)
     path = write_environment(watched.environment())
     exporter = rig.Exporter(env=read_environment(path))
     say("exporter     http://127.0.0.1:%d/ and /metrics, environment file %s" % (exporter.port, path))
@@ -79,13 +80,18 @@ class Screen:
         print(line, flush=True)
 
     def draw(self, table, note):
-        if self.terminal:
-            lines = self.heads + ["", "targets: " + table.targets(), note, ""] + table.lines()
-            print("\033[H\033[J" + "\n".join(lines), flush=True)
+        if not self.terminal:
+            return
+        heads = self.heads + ["", "targets: " + table.targets(), note, ""]
+        room = shutil.get_terminal_size().lines - 1
+        lines = heads + table.lines()
+        if len(lines) > room:
+            lines = heads + table.lines(short=True)
+        print("\033[H\033[J" + "\n".join(lines[:room]), flush=True)
 
     def last(self, table):
-        if not self.terminal:
-            print("\ntargets: %s\n" % table.targets() + "\n".join(table.lines()))
+        print("%s\ntargets: %s\n" % ("\033[H\033[J" if self.terminal else "", table.targets())
+              + "\n".join(table.lines()))
 
 
 def declared_metrics():
@@ -109,10 +115,10 @@ def watch(exporter, load, screen, table, seconds):
         time.sleep(EVERY)
 
 
-def run(seconds):
+def run(seconds, mock_kafka):
     screen, table = Screen(), Table(declared_metrics())
     try:
-        exporter, load = start_all(screen.say)
+        exporter, load = start_all(screen.say, mock_kafka)
         watch(exporter, load, screen, table, seconds)
     except Stop:
         pass
@@ -135,11 +141,12 @@ def on_signal(number, frame):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--mock-kafka", action="store_true", help="do not look for a real one")
     args = parser.parse_args()
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, on_signal)
     try:
-        return run(args.seconds)
+        return run(args.seconds, args.mock_kafka)
     except rig.RigError as error:
         print("demo: %s" % error, file=sys.stderr)
         return 1

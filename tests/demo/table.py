@@ -98,10 +98,12 @@ class Table:
         return ", ".join("%s %s" % (labels["target"], "up" if value == 1 else "DOWN")
                          for labels, value in self.page.select("datatier_target_up"))
 
-    def lines(self):
+    def lines(self, short=False):
+        """short: only this version's."""
         rows = [("METRIC", "FROM", "VALUE", "MOVED")]
         rows += [self.row(name, source) for name, source in FAMILIES.items()]
-        rows += [self.row(name, source) for name, source in LATER.items()]
+        if not short:
+            rows += [self.row(name, source) for name, source in LATER.items()]
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
                 for row in rows]

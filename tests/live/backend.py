@@ -52,9 +52,11 @@ def start_postgres(conf=None):
     return pg
 
 
-def start_kafka(say, **named):
+def start_kafka(say, mock, **named):
     """(the cluster, whether it is a real one)"""
     try:
+        if mock:
+            raise unittest.SkipTest("mock brokers were asked for")
         kafka = rig.Kafka(**named)
         for topic in TOPICS:
             kafka.create_topic(topic, partitions=PARTITIONS)
@@ -62,7 +64,7 @@ def start_kafka(say, **named):
         return kafka, True
     except (unittest.SkipTest, rig.RigError) as why:
         kafka = MockKafka()
-        say("Kafka        %s, librdkafka's mock brokers, as no real one is to be had: %s"
+        say("Kafka        %s, librdkafka's mock brokers: %s"
             % (kafka.bootstrap, str(why).splitlines()[0]))
         return kafka, False
 
@@ -70,14 +72,14 @@ def start_kafka(say, **named):
 class Backend:
     """All servers and the load; say is told of each, for people."""
 
-    def __init__(self, say=lambda line: None, **kafka):
+    def __init__(self, say=lambda line: None, mock_kafka=False, **kafka):
         self.pg = start_postgres()
         self.pool = rig.PgBouncer(self.pg, conf={"default_pool_size": 3}, users={"app": ""})
         say("PostgreSQL   127.0.0.1:%d, version %d; PgBouncer in front of it at %d"
             % (self.pg.port, self.pg.version(), self.pool.port))
         self.redis = rig.Redis({"maxmemory": "4mb", "maxmemory-policy": "allkeys-lru"})
         say("Redis        127.0.0.1:%d, version %s" % (self.redis.port, self.redis.info()["redis_version"]))
-        self.kafka, self.real_kafka = start_kafka(say, **kafka)
+        self.kafka, self.real_kafka = start_kafka(say, mock_kafka, **kafka)
         self.load = Load("work", self.pool.uri("app", "chat"), self.pg.uri("postgres", "chat"),
                          self.redis.port, self.kafka.bootstrap)
 
@@ -88,7 +90,7 @@ class Backend:
                   "DATATIER_REDIS_URI": self.redis.url,
                   "DATATIER_KAFKA_BROKERS": self.kafka.bootstrap}
         if not self.real_kafka:		# the mock cannot list its groups
-            values["DATATIER_KAFKA_GROUPS"] = "chat-delivery"
+            values["DATATIER_KAFKA_GROUP_NAMES"] = "chat-delivery"
         return values
 
     def stop(self):
