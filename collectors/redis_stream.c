@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "redis.h"
 
@@ -76,7 +77,7 @@ connect_words(CURLcode code, const struct redis_stream *s)
 	} table[] = {
 		{ CURLE_COULDNT_RESOLVE_HOST, "the host name cannot be resolved" },
 		{ CURLE_PEER_FAILED_VERIFICATION, "the server's certificate is not trusted" },
-		{ CURLE_SSL_CACERT_BADFILE, "the file of tls_ca cannot be used" },
+		{ CURLE_SSL_CACERT_BADFILE, "tls_ca cannot be used" },
 		{ CURLE_SSL_CERTPROBLEM, "tls_certificate or tls_key cannot be used" },
 		{ CURLE_SSL_CONNECT_ERROR, "the TLS handshake failed" },
 	};
@@ -91,6 +92,29 @@ connect_words(CURLcode code, const struct redis_stream *s)
 	return "no connection";
 }
 
+/* libcurl's words for a file that is not there depend on its TLS library. */
+static bool
+unreadable_file(struct scrape *sc, const struct redis_conf *conf)
+{
+	const struct {
+		const char *option, *path;
+	} files[] = {
+		{ "tls_ca", conf->tls_ca },
+		{ "tls_certificate", conf->tls_certificate },
+		{ "tls_key", conf->tls_key },
+	};
+	char words[128];
+
+	for (size_t i = 0; i < COUNT(files); i++) {
+		if (files[i].path == NULL || access(files[i].path, R_OK) == 0)
+			continue;
+		fail(LOST, sc, "%s cannot be read: %s: %s", files[i].option, files[i].path,
+		    strerror_r(errno, words, sizeof words));
+		return true;
+	}
+	return false;
+}
+
 static enum outcome
 connect_failed(
     struct scrape *sc, const struct redis_stream *s, const struct redis_address *a, CURLcode code)
@@ -99,6 +123,8 @@ connect_failed(
 	const char *detail = s->error[0] != '\0' ? s->error : curl_easy_strerror(code);
 	char words[128];
 
+	if (s->tls && unreadable_file(sc, sc->conf))
+		return LOST;
 	curl_easy_getinfo(s->easy, CURLINFO_OS_ERRNO, &os);
 	if (code == CURLE_COULDNT_CONNECT && os != 0)
 		detail = strerror_r((int)os, words, sizeof words);
