@@ -168,14 +168,21 @@ ledger_begin(struct ledger *l, bool anew)
 		l->entries[i].seen = false;
 }
 
-/* Values that fell belong to an entry made anew, and so do those of another
- * time of making. */
+/* An entry made anew shows by its time of making (from 17 on), or by values
+ * that only a new one can have: less than before, other times of the same
+ * calls, a minimum or maximum that went back. */
 static bool
 entry_reborn(const struct entry *e, const struct reading *r)
 {
 	const struct moments *was = &e->was.moments, *now = &r->moments;
 
-	return now->calls < was->calls || now->total < was->total || e->was.since != r->since;
+	if (e->was.since != r->since || now->calls < was->calls + e->pending ||
+	    now->total < was->total)
+		return true;
+	if (r->since != 0 || was->calls <= 0)
+		return false;
+	return (now->calls <= was->calls && now->total > was->total) || now->min > was->min ||
+	       now->max < was->max;
 }
 
 static void
