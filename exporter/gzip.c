@@ -22,9 +22,9 @@ gzip(struct buf *body)
 		free(out);
 		return false;
 	}
-	char *fitted = realloc(out, len);
 	free(body->ptr);
-	body->ptr = fitted != NULL ? fitted : out;
-	body->len = body->cap = len;
+	body->ptr = out;
+	body->cap = body->len;
+	body->len = len;
 	return true;
 }

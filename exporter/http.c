@@ -31,12 +31,13 @@ enum {
 	REQUEST_MEMORY = 64 * 1024,
 	STACK_SIZE = 256 * 1024,
 	GZIP_FROM = 1024, /* bytes; smaller bodies travel as they are */
-	RETRY_SECONDS = 1,
 };
 
 /* A scrape shall be answered before its client gives up: this much earlier,
  * or half of the time where that is less. */
 #define ANSWER_SECONDS 0.5
+
+#define RETRY_SECONDS "1" /* what a client is told that came at a bad time */
 
 struct client { /* one connection */
 	struct connection *connection;
@@ -215,17 +216,14 @@ add_header(struct MHD_Response *response, const char *name, const char *value)
 static void
 add_headers(struct MHD_Response *response, const struct answer *a, bool last)
 {
-	char seconds[16];
-
-	snprintf(seconds, sizeof seconds, "%d", RETRY_SECONDS);
 	add_header(response, "Content-Type", a->type);
 	add_header(response, "X-Content-Type-Options", "nosniff");
 	add_header(response, "Cache-Control", "no-store");
 	add_header(response, "Content-Security-Policy", a->policy);
 	add_header(response, "Vary", a->negotiated ? "Accept, Accept-Encoding" : NULL);
 	add_header(response, "Content-Encoding", a->gzip ? "gzip" : NULL);
-	add_header(
-	    response, "Retry-After", a->code == MHD_HTTP_SERVICE_UNAVAILABLE ? seconds : NULL);
+	add_header(response, "Retry-After",
+	    a->code == MHD_HTTP_SERVICE_UNAVAILABLE ? RETRY_SECONDS : NULL);
 	add_header(response, "Allow", a->code == MHD_HTTP_METHOD_NOT_ALLOWED ? "GET, HEAD" : NULL);
 	add_header(response, "Connection", last ? "close" : NULL);
 }

@@ -132,14 +132,16 @@ reason(int code, int error)
 static unsigned
 port_of(int fd)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof ss;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} name = { .in6 = { .sin6_family = AF_UNSPEC } };
+	socklen_t len = sizeof name;
 
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+	if (getsockname(fd, &name.any, &len) < 0)
 		return 0;
-	if (ss.ss_family == AF_INET6)
-		return ntohs(((const struct sockaddr_in6 *)&ss)->sin6_port);
-	return ntohs(((const struct sockaddr_in *)&ss)->sin_port);
+	return ntohs(name.any.sa_family == AF_INET6 ? name.in6.sin6_port : name.in.sin_port);
 }
 
 int

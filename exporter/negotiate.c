@@ -71,7 +71,7 @@ weight_read(struct text t)
 	for (size_t i = 0; i < 5; i++) {
 		if (i == 1)
 			continue;
-		char digit = i < t.len ? t.ptr[i] : '0';
+		int digit = i < t.len ? t.ptr[i] : '0';
 		if (digit < '0' || digit > '9')
 			return -1;
 		weight = weight * 10 + (digit - '0');

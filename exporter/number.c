@@ -91,6 +91,7 @@ decimal_read(struct decimal *d, const char *text)
 {
 	const char *e = strchr(text, 'e');
 
+	d->digit[0] = '0';
 	d->digits = 0;
 	for (; text < e; text++)
 		if (*text >= '0' && *text <= '9' && d->digits < DIGITS_MAX)

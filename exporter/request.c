@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { CONTENT_TOO_LARGE = 413 }; /* its name in microhttpd.h has changed */
+
 static void
 read_accept(struct request *r, struct text value)
 {
@@ -120,7 +122,7 @@ request_refused(struct MHD_Connection *connection, const char *method, const cha
 	}
 	if (f.body) {
 		*why = "Requests cannot have a body here.";
-		return MHD_HTTP_CONTENT_TOO_LARGE;
+		return CONTENT_TOO_LARGE;
 	}
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <time.h>
 
 #include "../exporter/http.h"
 #include "http_client.h"
@@ -55,10 +56,16 @@ gate(bool close_it)
 static void
 wait_for_scrapes(unsigned n)
 {
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += CLIENT_SECONDS;
 	pthread_mutex_lock(&lock);
-	while (inside != n)
-		pthread_cond_wait(&changed, &lock);
+	while (inside != n && pthread_cond_timedwait(&changed, &lock, &until) == 0)
+		;
+	bool there = inside == n;
 	pthread_mutex_unlock(&lock);
+	assert_true(there);
 }
 
 static void
@@ -136,6 +143,15 @@ let_in_soon(unsigned port, const char *from)
 		usleep(10000);
 	}
 	return false;
+}
+
+/* After a test that failed half way. */
+static int
+open_gate(void **state)
+{
+	(void)state;
+	gate(false);
+	return 0;
 }
 
 /* Each address lets in one after another, so those before have been. */
@@ -458,16 +474,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_scrape_too_many_is_told_at_once),
+		cmocka_unit_test_teardown(one_scrape_too_many_is_told_at_once, open_gate),
 		cmocka_unit_test(one_address_cannot_take_all_connections),
 		cmocka_unit_test(longest_idle_gives_way),
 		cmocka_unit_test(connections_have_a_maximum),
 		cmocka_unit_test(dripping_request_is_cut),
 		cmocka_unit_test(dripping_second_request_is_cut),
 		cmocka_unit_test(idle_connection_is_kept_for_its_time),
-		cmocka_unit_test(long_scrape_is_not_cut),
+		cmocka_unit_test_teardown(long_scrape_is_not_cut, open_gate),
 		cmocka_unit_test(client_that_does_not_read_is_cut),
-		cmocka_unit_test(stop_lets_a_scrape_end),
+		cmocka_unit_test_teardown(stop_lets_a_scrape_end, open_gate),
 		cmocka_unit_test(start_and_stop_leave_nothing_open),
 	};
 
