@@ -122,13 +122,15 @@ redis_replies_reset(struct redis_replies *r)
 }
 
 /* hiredis looks through an unfinished line again from its begin with all bytes
- * that come: without an end that takes seconds before the limit is reached. */
+ * that come: without an end that takes seconds before the limit is reached.
+ * (The head of an unfinished bulk string is a line that has its end.) */
 static bool
 is_endless_line(const redisReader *reader)
 {
 	enum { LINE_BYTES_MAX = 1 << 16 };
 
-	return reader->len - reader->pos > LINE_BYTES_MAX && reader->buf[reader->pos] != '$';
+	return reader->len - reader->pos > LINE_BYTES_MAX &&
+	       memchr(reader->buf + reader->pos, '\n', LINE_BYTES_MAX) == NULL;
 }
 
 bool

@@ -57,8 +57,7 @@ set_options(struct redis_stream *s, const struct scrape *sc, const struct redis_
 	curl_easy_setopt(s->easy, CURLOPT_PROXY, ""); /* whatever http_proxy says */
 	curl_easy_setopt(s->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(s->easy, CURLOPT_ERRORBUFFER, s->error);
-	curl_easy_setopt(s->easy, CURLOPT_CONNECTTIMEOUT_MS, left);
-	curl_easy_setopt(s->easy, CURLOPT_TIMEOUT_MS, left);
+	curl_easy_setopt(s->easy, CURLOPT_CONNECTTIMEOUT_MS, left); /* TLS included */
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* Closing does not wait for a name server that has not answered. */
 	curl_easy_setopt(s->easy, CURLOPT_QUICK_EXIT, 1L);

@@ -31,6 +31,33 @@ a_good_server_is_asked_over_one_connection(void **unused)
 }
 
 static void
+a_long_answer_is_taken(void **unused)
+{
+	enum { LINES = 20000 };
+	struct fake f;
+	struct harness h;
+	struct buf info = BUF(8 << 20), answer = BUF(8 << 20);
+
+	(void)unused;
+	buf_str(&info, INFO_7);
+	for (int i = 0; i < LINES; i++)
+		buf_printf(&info, "cmdstat_module.command%d:calls=%d,usec=5\r\n", i, i);
+	buf_printf(&answer, "$%zu\r\n", info.len);
+	buf_text(&answer, (struct text){ info.ptr, info.len });
+	buf_str(&answer, "\r\n" NO_LATENCY SLOWLOG);
+	fake_start(&f, WHOLE, answer.ptr, answer.len);
+	harness_begin(&h, f.uri);
+	assert_int_equal(scrape(&h), DONE);
+	assert_true(page_has(&h, "redis_commands_total{command=\"module.command1023\"} 1023\n"));
+	assert_false(page_has(&h, "module.command1024"));
+	assert_int_equal(h.rows[2]->refused[REFUSED_ROWS], LINES - 1024);
+	harness_end(&h);
+	fake_stop(&f);
+	buf_free(&info);
+	buf_free(&answer);
+}
+
+static void
 one_write_asks_everything_and_later_only_the_sections_needed(void **unused)
 {
 	static const char first[] =
@@ -264,11 +291,13 @@ histograms_of_an_unknown_form_are_refused(void **unused)
 	for (size_t i = 0; i < COUNT(answers); i++) {
 		struct buf all = BUF(4096);
 		struct harness h;
-		buf_printf(&all, "%s%s%s", BULK(50, INFO_7), answers[i], SLOWLOG);
+		buf_printf(&all, "%s%s%s", BULK(78, INFO_7 "cmdstat_get:calls=5,usec=9\r\n"),
+		    answers[i], SLOWLOG);
 		harness_begin(&h, "redis://127.0.0.1");
 		assert_true(harness_answer(
 		    &h, (1 << REDIS_QUESTIONS) - 1, (struct text){ all.ptr, all.len }));
 		assert_int_equal(outcome_of(&h, "latency"), FAILED);
+		assert_true(page_has(&h, "the answer for get has an unknown form"));
 		assert_false(page_has(&h, "redis_get_latency_seconds_count"));
 		assert_true(page_has(&h, "\nredis_slowlog_length 3\n"));
 		buf_free(&all);
@@ -281,6 +310,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_server_is_asked_over_one_connection),
+		cmocka_unit_test(a_long_answer_is_taken),
 		cmocka_unit_test(one_write_asks_everything_and_later_only_the_sections_needed),
 		cmocka_unit_test(an_old_server_is_not_asked_for_histograms_again),
 		cmocka_unit_test(a_server_that_refuses_sections_is_asked_for_all),
