@@ -24,6 +24,7 @@
 #define MARK "/* datatier_exporter */"
 
 enum postgresql_limits {
+	LOGIN_MAX = 1 << 20,	/* bytes a server may send before it is ready */
 	REPLY_MAX = 16 << 20,	/* bytes taken in from one connection in a scrape */
 	ROLE_MAX = 140,		/* a quoted identifier of 63 bytes, all quotes */
 };

@@ -59,10 +59,22 @@ phase_words(const PGconn *db)
 	}
 }
 
+/* What is there to be read now.  How much libpq takes in can only be asked
+ * beforehand, so a sum of this is no exact count, but nothing grows without
+ * being counted. */
+static size_t
+waiting_bytes(const PGconn *db)
+{
+	int waiting = 0;
+
+	return ioctl(PQsocket(db), FIONREAD, &waiting) == 0 && waiting > 0 ? (size_t)waiting : 0;
+}
+
 bool
 link_establish(PGconn *db, struct deadline until, char why[static WHY_MAX])
 {
 	PostgresPollingStatusType step = PGRES_POLLING_WRITING;
+	size_t taken = 0;
 
 	if (PQstatus(db) == CONNECTION_BAD)
 		step = PGRES_POLLING_FAILED;
@@ -70,6 +82,12 @@ link_establish(PGconn *db, struct deadline until, char why[static WHY_MAX])
 		short events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT;
 		if (left_ms(until) == 0 || !wait_fd(PQsocket(db), events, until)) {
 			text_clean(why, WHY_MAX, text_of(phase_words(db)));
+			return false;
+		}
+		taken += waiting_bytes(db);
+		if (taken > LOGIN_MAX) {
+			text_clean(why, WHY_MAX,
+			    TEXT("the server does not come to an end with the log-in"));
 			return false;
 		}
 		step = PQconnectPoll(db);
@@ -101,15 +119,10 @@ link_close(struct link *link)
 	*link = (struct link){ 0 };
 }
 
-/* Takes in what has arrived.  How much that is can only be asked beforehand,
- * so the count is no exact one, but nothing grows without being counted. */
 static enum outcome
 link_take(struct scrape *sc, struct link *link)
 {
-	int waiting = 0;
-
-	if (ioctl(PQsocket(link->db), FIONREAD, &waiting) == 0 && waiting > 0)
-		link->taken += (size_t)waiting;
+	link->taken += waiting_bytes(link->db);
 	if (link->taken > REPLY_MAX)
 		return fail(LOST, sc, "the answers are larger than %d MiB", REPLY_MAX >> 20);
 	if (!PQconsumeInput(link->db)) {
