@@ -212,19 +212,20 @@ observe_lesser(
 /*
  * When between two collections a message was consumed, nobody outside knows.
  * Two consumers explain both commits: one that works at a steady pace, and one
- * that follows the producers, later by as much as was seen at both ends.  The
- * second is only one where there was work waiting at both ends: else what
- * looks like an age is how long ago the last message came.
+ * that follows the producers, later by as much as was seen at both ends, and in
+ * between by what lies in between.  The second is only one where there was work
+ * waiting at both ends: else what looks like an age is how long ago the last
+ * message came.
  */
 void
 age_observe(const struct curve *c, struct span offsets, struct span times, struct histogram *h,
     const struct metric *m)
 {
 	double pace = (times.to - times.from) / (offsets.to - offsets.from);
-	double late = times.from - curve_time(c, offsets.from);
-	double later = (times.to - curve_time(c, offsets.to) - late) / (offsets.to - offsets.from);
-	bool follows = curve_offset(c, times.from) >= offsets.from + 1 &&
-		       curve_offset(c, times.to) >= offsets.to + 1;
+	double first = curve_time(c, offsets.from), last = curve_time(c, offsets.to);
+	double late = times.from - first, later = times.to - last - late;
+	bool follows = last > first && curve_offset(c, times.from) >= offsets.from + 1 &&
+	    curve_offset(c, times.to) >= offsets.to + 1;
 
 	for (double x = offsets.from, end; x < offsets.to; x = end) {
 		unsigned n = points_to(c, x);
@@ -233,11 +234,13 @@ age_observe(const struct curve *c, struct span offsets, struct span times, struc
 		end = n < c->n ? fmin(offsets.to, c->at[n].offset) : offsets.to;
 		double made = inside ? time_on(c, n - 1, x) : curve_time(c, x);
 		double made_end = inside ? time_on(c, n - 1, end) : made;
-		double done = x - offsets.from, done_end = end - offsets.from;
-		struct ages steady = { times.from + done * pace - made,
-			times.from + done_end * pace - made_end };
-		struct ages behind = { late + done * later, late + done_end * later };
-		observe_lesser(h, m, steady, follows ? behind : steady, end - x);
+		struct ages steady = { times.from + (x - offsets.from) * pace - made,
+			times.from + (end - offsets.from) * pace - made_end };
+		struct ages behind = steady;
+		if (follows)
+			behind = (struct ages){ late + later * (made - first) / (last - first),
+				late + later * (made_end - first) / (last - first) };
+		observe_lesser(h, m, steady, behind, end - x);
 	}
 }
 

@@ -6,9 +6,9 @@
  *	kafka_tool BROKERS consume GROUP TOPIC COUNT RATE [COMMIT_MS]
  *
  * RATE is messages per second, 0: as fast as it goes; COUNT 0: until SIGTERM.
- * AGE: seconds that the time stamps of the messages lie back.  A consumer says
- * "assigned" when it has its partitions; at its end it says how many messages it
- * committed, and how many of them at what age or less.
+ * Messages have one of ten keys.  AGE: seconds that their time stamps lie back.
+ * A consumer says "assigned" when it has its partitions; at its end it says how
+ * many messages it committed, and how many of them at what age or less.
  */
 #include <librdkafka/rdkafka.h>
 #include <signal.h>
@@ -104,11 +104,12 @@ produce(const char *brokers, const char *topic, long count, double rate, int par
 	rd_kafka_t *rk = handle(RD_KAFKA_PRODUCER, conf, brokers);
 	for (; !ended && (count == 0 || i < count); i++) {
 		keep_pace(begun, i, rate);
-		char value[64];
+		char value[64], key[2] = { (char)('0' + i % 10), '\0' };
 		int len = snprintf(value, sizeof value, "message %ld", i);
 		rd_kafka_resp_err_t err;
 		while ((err = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic),
-			    RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_VALUE(value, (size_t)len),
+			    RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_KEY(key, 1),
+			    RD_KAFKA_V_VALUE(value, (size_t)len),
 			    RD_KAFKA_V_TIMESTAMP((int64_t)((now() - age) * 1000)),
 			    RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END)) ==
 		       RD_KAFKA_RESP_ERR__QUEUE_FULL)
