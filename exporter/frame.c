@@ -6,79 +6,87 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
-/* Sends the parts whole.  Only the first piece may be refused for want of
- * room: half a frame would be nonsense to the other side. */
-static bool
-send_parts(int fd, struct iovec *part, size_t n, bool wait)
+enum { READ_AT_ONCE = 64 * 1024 };
+
+void
+frame_add(struct buf *out, struct frame f, struct text a, struct text b)
 {
-	int flags = MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
-
-	while (n > 0) {
-		struct msghdr msg = { .msg_iov = part, .msg_iovlen = n };
-		ssize_t sent = sendmsg(fd, &msg, flags);
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0)
-			return false;
-		flags = MSG_NOSIGNAL;
-		size_t left = (size_t)sent;
-		while (n > 0 && left >= part->iov_len) {
-			left -= part->iov_len;
-			part++;
-			n--;
-		}
-		if (n > 0) {
-			part->iov_base = (char *)part->iov_base + left;
-			part->iov_len -= left;
-		}
+	if (a.len > FRAME_MAX || b.len > FRAME_MAX - a.len) {
+		out->failed = true;
+		return;
 	}
-	return true;
+	f.len = (uint32_t)(a.len + b.len);
+	buf_add(out, &f, sizeof f);
+	buf_text(out, a);
+	buf_text(out, b);
 }
 
 bool
-frame_write(int fd, struct frame f, struct text a, struct text b, bool wait)
+frame_send(int fd, struct buf *out, bool wait)
 {
-	if (a.len > FRAME_MAX || b.len > FRAME_MAX - a.len)
-		return false;
-	f.len = (uint32_t)(a.len + b.len);
-	struct iovec part[] = {
-		{ &f, sizeof f },
-		{ (void *)(uintptr_t)a.ptr, a.len },
-		{ (void *)(uintptr_t)b.ptr, b.len },
-	};
-	return send_parts(fd, part, COUNT(part), wait);
+	const char *at = out->ptr;
+	size_t left = out->len;
+	bool good = buf_ok(out);
+	/* Only the first piece may be refused for want of room: half a frame
+	 * would be nonsense to the other side. */
+	int flags = MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
+
+	while (good && left > 0) {
+		ssize_t sent = send(fd, at, left, flags);
+		if (sent < 0 && errno == EINTR)
+			continue;
+		good = sent >= 0;
+		at += good ? sent : 0;
+		left -= good ? (size_t)sent : 0;
+		flags = MSG_NOSIGNAL;
+	}
+	buf_reset(out);
+	return good;
 }
 
+/* Sees to it that len bytes of the next frame are there. */
 static bool
-read_whole(int fd, void *out, size_t len)
+have(struct frame_reader *r, size_t len)
 {
-	char *at = out;
+	struct buf *b = &r->bytes;
 
-	while (len > 0) {
-		ssize_t n = recv(fd, at, len, MSG_WAITALL);
-		if (n < 0 && errno == EINTR)
+	while (b->len - r->at < len) {
+		if (r->at > 0) {
+			memmove(b->ptr, b->ptr + r->at, b->len - r->at);
+			b->len -= r->at;
+			r->at = 0;
+		}
+		size_t missing = len - b->len;
+		size_t most = missing > READ_AT_ONCE ? missing : READ_AT_ONCE;
+		char *room = buf_room(b, most);
+		ssize_t n = room == NULL ? -1 : recv(r->fd, room, most, 0);
+		if (n < 0 && room != NULL && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return false;
-		at += n;
-		len -= (size_t)n;
+		b->len += (size_t)n;
 	}
 	return true;
 }
 
 bool
-frame_read(int fd, struct frame *f, struct buf *payload)
+frame_read(struct frame_reader *r, struct frame *f, struct text *payload)
 {
-	buf_reset(payload);
-	if (!read_whole(fd, f, sizeof *f) || f->len > FRAME_MAX)
+	if (!have(r, sizeof *f))
 		return false;
-	char *room = buf_room(payload, f->len);
-	if (room == NULL || !read_whole(fd, room, f->len))
+	memcpy(f, r->bytes.ptr + r->at, sizeof *f);
+	if (f->len > FRAME_MAX || !have(r, sizeof *f + f->len))
 		return false;
-	payload->len = f->len;
+	*payload = (struct text){ r->bytes.ptr + r->at + sizeof *f, f->len };
+	r->at += sizeof *f + f->len;
 	return true;
+}
+
+void
+frame_reader_free(struct frame_reader *r)
+{
+	buf_free(&r->bytes);
 }
 
 void

@@ -39,12 +39,24 @@ struct done {			/* head of DONE's payload, why follows */
 	bool	up;
 };
 
-/* One frame, its payload in two parts (the second may be empty).  False: the
- * other side is gone, or wait is false and its socket is full. */
-bool	frame_write(int fd, struct frame, struct text a, struct text b, bool wait);
+/* Appends a frame with the payload a b; several may be sent at once. */
+void	frame_add(struct buf *, struct frame, struct text a, struct text b);
 
-/* Blocks for the next; false: the other side is gone or sent nonsense. */
-bool	frame_read(int fd, struct frame *, struct buf *payload);
+/* Sends what was added and empties the buffer.  False: the other side is gone,
+ * the buffer had failed, or wait is false and the socket is full. */
+bool	frame_send(int fd, struct buf *, bool wait);
+
+struct frame_reader {		/* bytes from a socket, frame after frame */
+	int		 fd;
+	struct buf	 bytes;
+	size_t		 at;	/* where the next frame begins */
+};
+#define FRAME_READER(fd) ((struct frame_reader){ (fd), BUF(2 * FRAME_MAX), 0 })
+
+/* Blocks for the next; its payload is valid until the one after.  False: the
+ * other side is gone or sent nonsense. */
+bool	frame_read(struct frame_reader *, struct frame *, struct text *payload);
+void	frame_reader_free(struct frame_reader *);
 
 /* Strings within a payload: u32 length, bytes, NUL; so that they can be used
  * in place.  get: NULL when the payload does not hold one. */

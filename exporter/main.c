@@ -187,6 +187,7 @@ run(void)
 		return 1;
 	}
 	if (path == NULL || !fleet_start(fleet)) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the process ends */
 		log_event(LOG_ERROR, NULL, "not all worker processes could be started");
 		return 1;
 	}

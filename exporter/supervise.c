@@ -29,6 +29,7 @@ struct worker {
 	pthread_t	  thread;
 	pthread_mutex_t	  lock;		/* guards all below */
 	pthread_cond_t	  changed;	/* ready, stop */
+	struct buf	  out;		/* the frame that is sent */
 	int		  fd;		/* -1: no process to speak to */
 	pid_t		  pid;		/* 0: none, and its number may be another's */
 	bool		  ready;	/* the first start has been tried */
@@ -104,10 +105,19 @@ spawn(const struct collector *c, int fd)
 	return pid;
 }
 
+/* Settings may be secrets: nothing of them stays in freed memory. */
+static void
+forget(struct buf *b)
+{
+	if (b->ptr != NULL)
+		explicit_bzero(b->ptr, b->cap);
+	buf_free(b);
+}
+
 static bool
 send_target(int fd, uint32_t number, const struct config_target *t)
 {
-	struct buf b = BUF(FRAME_MAX);
+	struct buf b = BUF(FRAME_MAX), out = BUF(2 * FRAME_MAX);
 	uint32_t n = (uint32_t)t->nsettings;
 
 	frame_put_string(&b, t->name);
@@ -116,12 +126,11 @@ send_target(int fd, uint32_t number, const struct config_target *t)
 		frame_put_string(&b, t->settings[i].name);
 		frame_put_string(&b, t->settings[i].value);
 	}
-	bool good = buf_ok(&b) &&
-	    frame_write(fd, (struct frame){ .type = FRAME_TARGET, .target = number },
-		(struct text){ b.ptr, b.len }, TEXT(""), true);
-	if (b.ptr != NULL)
-		explicit_bzero(b.ptr, b.len);
-	buf_free(&b);
+	frame_add(&out, (struct frame){ .type = FRAME_TARGET, .target = number },
+	    (struct text){ b.ptr, b.len }, TEXT(""));
+	bool good = buf_ok(&b) && frame_send(fd, &out, true);
+	forget(&b);
+	forget(&out);
 	return good;
 }
 
@@ -151,10 +160,8 @@ start_process(struct worker *w)
 /* ---- running ---- */
 
 static bool
-take_frame(struct worker *w, const struct frame *f, const struct buf *payload)
+take_frame(struct worker *w, const struct frame *f, struct text t)
 {
-	struct text t = { payload->ptr, payload->len };
-
 	if (f->target >= w->n)
 		return false;
 	return f->type == FRAME_ROWS ? target_take_rows(w->targets[f->target], f, t) :
@@ -166,16 +173,17 @@ take_frame(struct worker *w, const struct frame *f, const struct buf *payload)
 static void
 take_frames(struct worker *w, int fd)
 {
-	struct buf payload = BUF(FRAME_MAX);
+	struct frame_reader reader = FRAME_READER(fd);
+	struct text payload;
 	struct frame f;
 
-	while (frame_read(fd, &f, &payload))
-		if (!take_frame(w, &f, &payload)) {
+	while (frame_read(&reader, &f, &payload))
+		if (!take_frame(w, &f, payload)) {
 			log_event(LOG_ERROR, NULL, "worker %s sent a frame that makes no sense",
 			    w->collector->name);
 			break;
 		}
-	buf_free(&payload);
+	frame_reader_free(&reader);
 }
 
 static double
@@ -301,7 +309,8 @@ worker_start(const struct collector *c, struct target **targets, uint32_t n)
 
 	if (w == NULL)
 		return NULL;
-	*w = (struct worker){ .collector = c, .targets = targets, .n = n, .fd = -1 };
+	*w = (struct worker){ .collector = c, .targets = targets, .n = n, .fd = -1,
+		.out = BUF(4096) };
 	for (uint32_t i = 0; i < n; i++) {
 		targets[i]->worker = w;
 		targets[i]->number = i;
@@ -345,6 +354,7 @@ worker_stop(struct worker *w)
 	pthread_join(w->thread, NULL);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->changed);
+	buf_free(&w->out);
 	free(w);
 }
 
@@ -356,8 +366,9 @@ worker_kick(struct worker *w, uint32_t target, uint64_t ticket, const struct kic
 
 	pthread_mutex_lock(&w->lock);
 	bool there = w->fd >= 0;
-	bool sent = there &&
-	    frame_write(w->fd, f, (struct text){ (const char *)k, sizeof *k }, TEXT(""), false);
+	frame_add(&w->out, f, (struct text){ (const char *)k, sizeof *k }, TEXT(""));
+	bool sent = there && frame_send(w->fd, &w->out, false);
+	buf_reset(&w->out);
 	pthread_mutex_unlock(&w->lock);
 	if (!sent)
 		snprintf(why, size, "the %s worker process %s", w->collector->name,

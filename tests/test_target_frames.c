@@ -95,25 +95,73 @@ frames_pass_a_socket_whole_or_not_at_all(void **state)
 {
 	int pair[2];
 	struct frame f = { .type = FRAME_ROWS, .target = 7, .ticket = 9 }, got;
-	struct buf payload = BUF(FRAME_MAX);
+	struct buf out = BUF(4 * FRAME_MAX);
+	struct text payload;
 	(void)state;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	assert_true(frame_write(pair[0], f, TEXT("abc"), TEXT("de"), true));
-	assert_true(frame_read(pair[1], &got, &payload));
+	struct frame_reader reader = FRAME_READER(pair[1]);
+	frame_add(&out, f, TEXT("abc"), TEXT("de"));
+	f.target = 8;
+	frame_add(&out, f, TEXT(""), TEXT(""));
+	assert_true(frame_send(pair[0], &out, true));
+	assert_true(frame_read(&reader, &got, &payload));
 	assert_int_equal(got.target, 7);
-	assert_int_equal(got.len, 5);
+	assert_int_equal(payload.len, 5);
 	assert_memory_equal(payload.ptr, "abcde", 5);
-	f.len = FRAME_MAX + 1; /* written by hand: too long to be believed */
-	assert_int_equal(write(pair[0], &f, sizeof f), sizeof f);
-	assert_false(frame_read(pair[1], &got, &payload));
+	assert_true(frame_read(&reader, &got, &payload));
+	assert_int_equal(got.target, 8);
+	assert_int_equal(payload.len, 0);
 	f.len = 10;
 	assert_int_equal(write(pair[0], &f, sizeof f), sizeof f);
 	assert_int_equal(write(pair[0], "half", 4), 4);
 	close(pair[0]);
-	assert_false(frame_read(pair[1], &got, &payload));
+	assert_false(frame_read(&reader, &got, &payload));
 	close(pair[1]);
-	buf_free(&payload);
+	frame_reader_free(&reader);
+	buf_free(&out);
+}
+
+static void
+a_frame_that_is_too_long_is_neither_sent_nor_believed(void **state)
+{
+	int pair[2];
+	struct frame f = { .type = FRAME_ROWS, .len = FRAME_MAX + 1 }, got;
+	struct buf out = BUF(4 * FRAME_MAX);
+	struct text payload;
+	(void)state;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	struct frame_reader reader = FRAME_READER(pair[1]);
+	frame_add(&out, f, (struct text){ "", FRAME_MAX + 1 }, TEXT(""));
+	assert_false(frame_send(pair[0], &out, true));
+	assert_int_equal(write(pair[0], &f, sizeof f), sizeof f); /* by hand */
+	assert_false(frame_read(&reader, &got, &payload));
+	close(pair[0]);
+	close(pair[1]);
+	frame_reader_free(&reader);
+	buf_free(&out);
+}
+
+static void
+a_full_socket_refuses_where_nobody_is_to_wait(void **state)
+{
+	int pair[2];
+	struct buf out = BUF(1 << 16);
+	char bytes[4096] = { 0 };
+	bool sent = true;
+	(void)state;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	for (int i = 0; sent && i < 10000; i++) {
+		frame_add(&out, (struct frame){ .type = FRAME_KICK },
+		    (struct text){ bytes, sizeof bytes }, TEXT(""));
+		sent = frame_send(pair[0], &out, false);
+	}
+	assert_false(sent);
+	close(pair[0]);
+	close(pair[1]);
+	buf_free(&out);
 }
 
 static void
@@ -147,6 +195,8 @@ main(void)
 		cmocka_unit_test(rows_that_make_no_sense_are_refused),
 		cmocka_unit_test(an_end_that_makes_no_sense_is_refused),
 		cmocka_unit_test(frames_pass_a_socket_whole_or_not_at_all),
+		cmocka_unit_test(a_frame_that_is_too_long_is_neither_sent_nor_believed),
+		cmocka_unit_test(a_full_socket_refuses_where_nobody_is_to_wait),
 		cmocka_unit_test(strings_in_a_payload_are_bounded),
 	};
 
