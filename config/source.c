@@ -153,7 +153,7 @@ number(struct scanner *s)
 	p += is_hex ? 2 : 0;
 	while (p < s->end && memchr(hex, *p, is_hex ? 22 : 10) != NULL)
 		p++;
-	bool whole = p == s->end || memchr(".eE", *p, 3) == NULL;
+	bool whole = p == s->end || strchr(".eE", *p) == NULL;
 	size_t len = (size_t)(p - s->p);
 	if (whole && len < sizeof digits)
 		memcpy(digits, s->p, len);
@@ -165,7 +165,7 @@ number(struct scanner *s)
 	bool marked = p < s->end && *p == 'L';
 	if (whole && !marked && (value > INT_MAX || value < INT_MIN))
 		buf_char(&s->source->text, 'L');
-	while (s->p < s->end && memchr(".eE+-L0123456789", *s->p, 16) != NULL)
+	while (s->p < s->end && strchr(".eE+-L0123456789", *s->p) != NULL)
 		copy_char(s);
 	return true;
 }
