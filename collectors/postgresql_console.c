@@ -184,7 +184,7 @@ console_pools(struct scrape *sc, const struct group *g)
 enum outcome
 console_waits(struct scrape *sc, const struct group *g)
 {
-	const PGresult *r;
+	const PGresult *r = NULL;
 	enum outcome o = console_answer(sc, SHOW_STATS, &r);
 
 	if (o != DONE)

@@ -35,11 +35,11 @@ add_command(struct buf *out, const char *const *words)
 	char *command;
 	int argc = 0;
 
-	while (words[argc] != NULL && argc < (int)COUNT(argv)) {
+	while (argc < (int)COUNT(argv) && words[argc] != NULL) {
 		argv[argc] = words[argc];
 		argc++;
 	}
-	int len = redisFormatCommandArgv(&command, argc, argv, NULL);
+	long long len = redisFormatCommandArgv(&command, argc, argv, NULL);
 	if (len < 0)
 		return false;
 	buf_add(out, command, (size_t)len);
