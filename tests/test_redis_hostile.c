@@ -82,9 +82,6 @@ floods_are_cut_off(void **unused)
 	LOST_BY(FLOOD,
 	    "+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 	    "longer than");
-	LOST_BY(WHOLE,
-	    "*100000\r\n*2147483647\r\n*2147483647\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
-	    "no Redis server answers");
 	assert_true(clock_ns() - begin < 2 * NS_PER_S);
 	LOST_BY(FLOOD, GOOD_7, "more answers came than questions");
 	LOST_BY(WHOLE, GOOD_7 ":4\r\n", "more answers came than questions");
@@ -92,14 +89,14 @@ floods_are_cut_off(void **unused)
 
 /* begin, and then what is repeated up to size. */
 static void
-assert_too_long(const char *begin, const char *repeated, size_t size)
+assert_cut_off(const char *begin, const char *repeated, size_t size, const char *words)
 {
 	struct buf answer = BUF(64 << 20);
 
 	buf_str(&answer, begin);
 	while (answer.len < size)
 		buf_str(&answer, repeated);
-	assert_lost(WHOLE, answer.ptr, answer.len, "longer than");
+	assert_lost(WHOLE, answer.ptr, answer.len, words);
 	buf_free(&answer);
 }
 
@@ -107,10 +104,12 @@ static void
 answers_have_a_greatest_length_and_number_of_elements(void **unused)
 {
 	(void)unused;
-	assert_too_long(
-	    "$900000000\r\n", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 18 << 20);
-	assert_too_long("*2000000000\r\n", ":1\r\n", 400000);
-	assert_too_long("*2000000000\r\n", "*0\r\n", 400000);
+	assert_cut_off("$900000000\r\n", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+	    18 << 20, "longer than");
+	assert_cut_off("*2000000000\r\n", ":1\r\n", 400000, "longer than");
+	assert_cut_off("*2000000000\r\n", "*0\r\n", 400000, "longer than");
+	/* Nested: an old hiredis has a greatest depth of its own. */
+	assert_cut_off("*2000000000\r\n", "*2000000000\r\n", 1000000, "answers");
 }
 
 static void

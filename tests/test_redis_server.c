@@ -31,6 +31,25 @@ a_good_server_is_asked_over_one_connection(void **unused)
 }
 
 static void
+a_proxy_of_the_environment_is_not_used(void **unused)
+{
+	static const char *const names[] = { "http_proxy", "all_proxy", "ALL_PROXY" };
+	struct fake f;
+	struct harness h;
+
+	(void)unused;
+	for (size_t i = 0; i < COUNT(names); i++)
+		setenv(names[i], "http://127.0.0.1:1", 1);
+	FAKE(&f, WHOLE, GOOD_7);
+	harness_begin(&h, f.uri);
+	assert_int_equal(scrape(&h), DONE);
+	harness_end(&h);
+	fake_stop(&f);
+	for (size_t i = 0; i < COUNT(names); i++)
+		unsetenv(names[i]);
+}
+
+static void
 a_long_answer_is_taken(void **unused)
 {
 	enum { LINES = 20000 };
@@ -310,6 +329,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_server_is_asked_over_one_connection),
+		cmocka_unit_test(a_proxy_of_the_environment_is_not_used),
 		cmocka_unit_test(a_long_answer_is_taken),
 		cmocka_unit_test(one_write_asks_everything_and_later_only_the_sections_needed),
 		cmocka_unit_test(an_old_server_is_not_asked_for_histograms_again),
