@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "flags.h"
@@ -20,9 +21,9 @@
 #include "worker.h"
 
 enum main_limits {
-	OUTPUT_MAX = 256 << 20,		/* bytes of an exposition */
-	MESSAGES_MAX = 1 << 20,		/* bytes of all faults of a configuration */
-	PROBE_SECONDS = 10,		/* a --probe takes at most */
+	OUTPUT_MAX = 256 << 20, /* bytes of an exposition */
+	MESSAGES_MAX = 1 << 20, /* bytes of all faults of a configuration */
+	PROBE_SECONDS = 10,     /* a --probe takes at most */
 };
 
 static struct flags flags;
@@ -55,9 +56,9 @@ log_lines(enum log_level level, const struct buf *lines)
 static bool
 set_log(const char *level, const char *format)
 {
-	const char *fault = level != NULL && !log_set_level(level) ? "--log.level" :
-	    format != NULL && !log_set_format(format)		  ? "--log.format" :
-								    NULL;
+	const char *fault = level != NULL && !log_set_level(level)      ? "--log.level"
+			    : format != NULL && !log_set_format(format) ? "--log.format"
+									: NULL;
 
 	if (fault != NULL)
 		log_event(LOG_ERROR, NULL, "%s: no such value (see --help)", fault);
@@ -102,7 +103,8 @@ reload(void)
 	struct fleet *next = load_fleet();
 
 	if (next == NULL) {
-		log_event(LOG_ERROR, NULL, "reload: the configuration has faults, the old one stays");
+		log_event(
+		    LOG_ERROR, NULL, "reload: the configuration has faults, the old one stays");
 		return;
 	}
 	pthread_rwlock_wrlock(&fleet_lock); /* scrapes under way end first */
@@ -183,7 +185,8 @@ run(void)
 	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	if (path != NULL && path[0] != '/') {
-		log_event(LOG_ERROR, NULL, "--web.telemetry-path: a path begins with /, not \"%s\"", path);
+		log_event(LOG_ERROR, NULL, "--web.telemetry-path: a path begins with /, not \"%s\"",
+		    path);
 		return 1;
 	}
 	if (path == NULL || !fleet_start(fleet)) {
@@ -199,10 +202,11 @@ run(void)
 	}
 	if (fleet->ntargets == 0)
 		log_event(LOG_WARN, NULL,
-		    "no target to watch: set an address, for example DATATIER_POSTGRESQL_URI, and restart");
+		    "no target to watch: set an address, for example DATATIER_POSTGRESQL_URI, and "
+		    "restart");
 	for (size_t i = 0; site.listen[i] != NULL; i++)
-		log_event(LOG_INFO, NULL, "listening on %s (port %u), metrics at %s", site.listen[i],
-		    http_port(http, i), path);
+		log_event(LOG_INFO, NULL, "listening on %s (port %u), metrics at %s",
+		    site.listen[i], http_port(http, i), path);
 	serving = true;
 	handle_signals(&set);
 	serving = false;
@@ -279,6 +283,19 @@ print_help(void)
 	return 0;
 }
 
+/* Short of descriptors the HTTP library spins; a soft limit is there for
+ * programs that use select(2), which nothing here does. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
 static int
 with_fleet(void)
 {
@@ -319,6 +336,7 @@ main(int argc, char **argv)
 	pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&fleet_lock, &fair);
 	mallopt(M_ARENA_MAX, 4);
+	raise_descriptor_limit();
 	self_start();
 	return with_fleet();
 }
