@@ -225,7 +225,7 @@ age_observe(const struct curve *c, struct span offsets, struct span times, struc
 	double first = curve_time(c, offsets.from), last = curve_time(c, offsets.to);
 	double late = times.from - first, later = times.to - last - late;
 	bool follows = last > first && curve_offset(c, times.from) >= offsets.from + 1 &&
-	    curve_offset(c, times.to) >= offsets.to + 1;
+		       curve_offset(c, times.to) >= offsets.to + 1;
 
 	for (double x = offsets.from, end; x < offsets.to; x = end) {
 		unsigned n = points_to(c, x);

@@ -6,7 +6,7 @@
 
 #include "kafka_age.h"
 
-#define FINE 0.2 /* seconds: a span not worth a question */
+#define FINE 0.2        /* seconds: a span not worth a question */
 #define FINE_SHARE 0.05 /* of the age, or of the messages, likewise */
 #define OLD_ENOUGH (32 * 86400.0)
 

@@ -175,8 +175,8 @@ kafka_committed_ask(struct kafka_client *c, struct kafka_state *s)
 }
 
 bool
-kafka_committed_take(struct kafka_client *c, struct kafka_state *s, unsigned waiting,
-    struct deadline until)
+kafka_committed_take(
+    struct kafka_client *c, struct kafka_state *s, unsigned waiting, struct deadline until)
 {
 	bool good = true;
 

@@ -28,8 +28,8 @@ struct acquire {
 	int64_t begun; /* of the last probe; target's thread only */
 
 	pthread_mutex_t lock; /* guards what follows */
-	bool busy; /* a probe is under way */
-	bool failed; /* the last one did, and why */
+	bool busy;            /* a probe is under way */
+	bool failed;          /* the last one did, and why */
 	char why[WHY_MAX];
 	struct histogram seen;
 };

@@ -20,7 +20,7 @@
 struct rest {
 	double n, sum, squares;
 	double floor, ceiling; /* all lie between */
-	bool varied; /* squares can be believed */
+	bool varied;           /* squares can be believed */
 };
 
 static void

@@ -17,16 +17,16 @@
 #include <string.h>
 
 enum {
-	PATIENCE = 4, /* polls to wait for a type */
-	INDEX_MIN = 256, /* a power of two */
+	PATIENCE = 4,          /* polls to wait for a type */
+	INDEX_MIN = 256,       /* a power of two */
 	ENTRIES_MAX = 1 << 20, /* far above what an option allows */
 };
 
 struct entry {
 	struct reading was; /* moments all 0: nothing counted of it yet */
-	double before; /* calls in the interval before */
-	double pending; /* calls seen, and not counted for want of a type */
-	uint8_t type; /* enum query_type */
+	double before;      /* calls in the interval before */
+	double pending;     /* calls seen, and not counted for want of a type */
+	uint8_t type;       /* enum query_type */
 	uint8_t patience;
 	bool seen; /* in this poll */
 };
@@ -35,10 +35,10 @@ struct ledger {
 	const struct metric *metric;
 	struct entry *entries;
 	uint32_t n, cap;
-	uint32_t *index; /* entry + 1; 0: free */
-	uint32_t slots; /* a power of two, at least twice n */
+	uint32_t *index;       /* entry + 1; 0: free */
+	uint32_t slots;        /* a power of two, at least twice n */
 	uint32_t gone, reborn; /* in this poll */
-	uint32_t unknown; /* that were called and have no type */
+	uint32_t unknown;      /* that were called and have no type */
 	bool only_remember;
 	bool begun_once;
 	struct spread spread[QUERY_TYPES];

@@ -14,16 +14,16 @@
 #include "postgresql_ledger.h"
 
 enum {
-	TEXTS_REST = 100, /* read texts again after this many times their cost ... */
+	TEXTS_REST = 100,       /* read texts again after this many times their cost ... */
 	TEXTS_REST_HUGE = 3600, /* ... and where they cost over a second, or failed */
 };
 
 struct statements {
 	struct ledger *ledger;
 	double started, polled; /* server's clock: its start, the last poll */
-	double dealloc; /* pg_stat_statements_info's, as last read */
-	int64_t texts_at; /* not to be read again before */
-	bool taken; /* this scrape's answers are in the ledger */
+	double dealloc;         /* pg_stat_statements_info's, as last read */
+	int64_t texts_at;       /* not to be read again before */
+	bool taken;             /* this scrape's answers are in the ledger */
 };
 
 static struct statements *

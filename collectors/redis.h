@@ -26,12 +26,12 @@ struct redis_conf {
 /* ---- redis_address.c ---- */
 
 struct redis_address {
-	char url[320]; /* for libcurl, without user and password */
-	char shown[300]; /* for people: host:port or the socket's path */
-	const char *socket; /* path of a unix socket, else NULL; points into conf */
+	char        url[320];        /* for libcurl, without user and password */
+	char        shown[300];      /* for people: host:port or the socket's path */
+	const char *socket;          /* path of a unix socket, else NULL; points into conf */
 	const char *user, *password; /* decoded; NULL: none; in conf or below */
-	char *uri_user, *uri_password;
-	bool tls;
+	char       *uri_user, *uri_password;
+	bool        tls;
 };
 
 /* False: why has one sentence, no secret in it.  Free it in either case. */
@@ -44,9 +44,9 @@ bool redis_check(const void *conf, char why[static WHY_MAX]);
 
 struct redis_stream {
 	CURL *easy;
-	int fd;
-	bool tls;
-	char error[CURL_ERROR_SIZE];
+	int   fd;
+	bool  tls;
+	char  error[CURL_ERROR_SIZE];
 };
 
 /* DONE, or LOST and said why; close it in either case. */
@@ -62,34 +62,34 @@ void redis_stream_close(struct redis_stream *);
 
 enum redis_limits {
 	REDIS_REPLY_BYTES_MAX = 16 << 20, /* of all replies of one scrape */
-	REDIS_REPLY_NODES_MAX = 1 << 16, /* likewise */
-	REDIS_ROOTS_MAX = 8, /* replies to one write */
-	REDIS_HISTOGRAM_MAJOR = 7, /* the first version with LATENCY HISTOGRAM */
+	REDIS_REPLY_NODES_MAX = 1 << 16,  /* likewise */
+	REDIS_ROOTS_MAX = 8,              /* replies to one write */
+	REDIS_HISTOGRAM_MAJOR = 7,        /* the first version with LATENCY HISTOGRAM */
 };
 
 /* Replies in the order of their bytes: an array stands before its elements, so
  * that a position is all it takes to walk through nested ones. */
 struct redis_node {
 	long long integer; /* of an integer; of an array its elements */
-	uint32_t at, len; /* of a string, status or error, in bytes */
-	int type; /* REDIS_REPLY_... */
+	uint32_t  at, len; /* of a string, status or error, in bytes */
+	int       type;    /* REDIS_REPLY_... */
 };
 
 struct redis_replies {
-	redisReader *reader;
+	redisReader       *reader;
 	struct redis_node *nodes;
-	size_t nnodes, capnodes;
+	size_t             nnodes, capnodes;
 	/* Where the whole replies begin, and where the next one will. */
-	size_t root[REDIS_ROOTS_MAX + 1], nroots;
-	size_t fed; /* bytes since the last reset */
-	struct buf bytes; /* of the strings */
-	bool over; /* a limit was passed */
+	size_t             root[REDIS_ROOTS_MAX + 1], nroots;
+	size_t             fed;   /* bytes since the last reset */
+	struct buf         bytes; /* of the strings */
+	bool               over;  /* a limit was passed */
 };
 
 struct redis_value {
-	int type; /* 0: there is nothing */
-	struct text text; /* of a string, status or error */
-	long long integer; /* of an integer; of an array its elements */
+	int         type;    /* 0: there is nothing */
+	struct text text;    /* of a string, status or error */
+	long long   integer; /* of an integer; of an array its elements */
 };
 
 bool redis_replies_open(struct redis_replies *); /* false: out of memory */
@@ -102,24 +102,24 @@ void redis_replies_close(struct redis_replies *);
  * element, or else the next one. */
 struct redis_value redis_take(const struct redis_replies *, size_t *position);
 /* Goes on behind a whole value, an array with all that is in it. */
-void redis_skip(const struct redis_replies *, size_t *position);
+void               redis_skip(const struct redis_replies *, size_t *position);
 
 /* ---- one scrape ---- */
 
 enum redis_question { REDIS_INFO, REDIS_LATENCY, REDIS_SLOWLOG, REDIS_QUESTIONS };
 
 struct redis { /* a target's state */
-	struct redis_stream stream;
+	struct redis_stream  stream;
 	struct redis_replies replies;
-	struct buf out;
-	bool auth; /* AUTH waits in out for the first questions */
-	bool fresh; /* nothing was read since connecting */
-	bool sections_refused; /* INFO takes one section only */
-	unsigned major; /* version of the server; 0: not known yet */
-	struct text version; /* of this scrape's INFO */
+	struct buf           out;
+	bool                 auth;             /* AUTH waits in out for the first questions */
+	bool                 fresh;            /* nothing was read since connecting */
+	bool                 sections_refused; /* INFO takes one section only */
+	unsigned             major;            /* version of the server; 0: not known yet */
+	struct text          version;          /* of this scrape's INFO */
 	struct {
 		size_t position;
-		bool asked;
+		bool   asked;
 	} answer[REDIS_QUESTIONS];
 };
 
@@ -139,7 +139,7 @@ enum outcome redis_answer(
 /* ---- redis_info.c ---- */
 
 /* The next line `field:value` of INFO; false: there is none. */
-bool redis_info_next(struct text *info, struct text *field, struct text *value);
+bool        redis_info_next(struct text *info, struct text *field, struct text *value);
 /* The value of a field, or ptr NULL. */
 struct text redis_info_field(struct text info, const char *field);
 /* The value of a key in "calls=1,usec=7", or ptr NULL. */
@@ -161,7 +161,7 @@ enum outcome redis_emit_latency(struct scrape *, const struct group *);
 /* ---- redis_tables.c ---- */
 
 enum { REDIS_GROUPS = 8, REDIS_OPTIONS = 6 };
-extern const struct group redis_groups[REDIS_GROUPS];
+extern const struct group  redis_groups[REDIS_GROUPS];
 extern const struct option redis_options[REDIS_OPTIONS];
 
 #endif

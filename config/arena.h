@@ -11,12 +11,12 @@
 
 struct arena;
 
-struct arena	*arena_new(void);
-void		 arena_free(struct arena *);
+struct arena *arena_new(void);
+void          arena_free(struct arena *);
 
 /* Zeroed, aligned for anything. */
-void		*arena_alloc(struct arena *, size_t count, size_t size);
+void *arena_alloc(struct arena *, size_t count, size_t size);
 /* A copy that ends in NUL. */
-char		*arena_copy(struct arena *, struct text);
+char *arena_copy(struct arena *, struct text);
 
 #endif

@@ -16,12 +16,12 @@ enum expand_limits {
 };
 
 struct expansion {
-	const char	*value;		/* in the arena */
-	const char	*empty;		/* the value is empty because of this variable */
-	bool		 foreign;	/* holds bytes that do not stand in the file */
+	const char *value;   /* in the arena */
+	const char *empty;   /* the value is empty because of this variable */
+	bool        foreign; /* holds bytes that do not stand in the file */
 };
 
 /* False: why has one sentence, without any value. */
-bool	expand(struct arena *, const char *raw, struct expansion *, char *why, size_t size);
+bool expand(struct arena *, const char *raw, struct expansion *, char *why, size_t size);
 
 #endif

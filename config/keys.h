@@ -8,12 +8,12 @@
 #include "config.h"
 
 struct target_keys {
-	const char	*collector, *name;
+	const char        *collector, *name;
 	const char *const *enable, *const *disable, *const *every;
 };
 
 extern const struct option web_options[], log_options[], target_options[];
 
-size_t	keys_count(const struct option *);
+size_t keys_count(const struct option *);
 
 #endif

@@ -6,11 +6,11 @@
 #define CONFIG_NEAREST_H
 
 struct nearest {
-	const char	*word;		/* what was written */
-	const char	*best;		/* NULL: nothing is near */
-	unsigned	 distance;
+	const char *word; /* what was written */
+	const char *best; /* NULL: nothing is near */
+	unsigned    distance;
 };
 
-void	nearest_try(struct nearest *, const char *candidate);
+void nearest_try(struct nearest *, const char *candidate);
 
 #endif

@@ -29,7 +29,7 @@ struct scanner { /* one file */
 	const char *file;
 	const char *p, *end;
 	unsigned line;
-	unsigned depth; /* of includes */
+	unsigned depth;  /* of includes */
 	bool line_start; /* only blanks since the line began */
 	struct bracket open[SOURCE_NESTING_MAX];
 	unsigned nopen;

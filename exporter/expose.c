@@ -9,12 +9,12 @@
 
 #include "number.h"
 
-struct line {			/* what the lines of one row set have in common */
-	struct buf	    *out;
+struct line { /* what the lines of one row set have in common */
+	struct buf *out;
 	const struct metric *metric;
-	struct text	     name, prefix;
-	const struct rows   *rows;
-	char *const	    *le;
+	struct text name, prefix;
+	const struct rows *rows;
+	char *const *le;
 };
 
 static void
@@ -86,8 +86,8 @@ expose_use(struct buf *out, const struct family *f, const struct family_use *use
 		if (*head != NULL)
 			buf_str(out, *head);
 		*head = NULL;
-		struct line line = { out, f->metric, text_of(f->metric->name), views[i].prefix, rows,
-			f->le };
+		struct line line = { out, f->metric, text_of(f->metric->name), views[i].prefix,
+			rows, f->le };
 		add_samples(&line, rows->head[use->metric]);
 	}
 }

@@ -14,13 +14,13 @@
 enum flag_type { FLAG_TEXT, FLAG_LIST, FLAG_SWITCH };
 
 struct flag {
-	const char	*name;
-	const char	*arg;		/* what the help calls its value; NULL: it has none */
-	const char	*help;
-	size_t		 offset;	/* into struct flags */
-	enum flag_type	 type;
-	bool		 env;		/* also an environment variable */
-	bool		 hidden;
+	const char *name;
+	const char *arg; /* what the help calls its value; NULL: it has none */
+	const char *help;
+	size_t offset; /* into struct flags */
+	enum flag_type type;
+	bool env; /* also an environment variable */
+	bool hidden;
 };
 
 /* clang-format off */
@@ -47,7 +47,8 @@ env_name(char *out, size_t size, const struct flag *f)
 	size_t n = (size_t)snprintf(out, size, "DATATIER_%s", f->name);
 
 	for (size_t i = 0; i < n && i < size; i++)
-		out[i] = out[i] == '.' || out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
+		out[i] =
+		    out[i] == '.' || out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
 }
 
 static void *
@@ -104,8 +105,8 @@ from_environment(struct flags *out, char *why, size_t size)
 		const char *value = getenv(name);
 		if (value == NULL || value[0] == '\0')
 			continue;
-		bool good = f->type == FLAG_LIST ? set_list(out, f, value, why, size) :
-						   set(out, f, value, why, size);
+		bool good = f->type == FLAG_LIST ? set_list(out, f, value, why, size)
+						 : set(out, f, value, why, size);
 		if (!good)
 			return false;
 	}
@@ -204,6 +205,7 @@ flags_reference(struct buf *b)
 		if (f->env)
 			env_name(env, sizeof env, f);
 		buf_printf(b, "| `--%s%s%s` | %s%s%s | %s |\n", f->name, f->arg != NULL ? "=" : "",
-		    f->arg != NULL ? f->arg : "", f->env ? "`" : "", env, f->env ? "`" : "", f->help);
+		    f->arg != NULL ? f->arg : "", f->env ? "`" : "", env, f->env ? "`" : "",
+		    f->help);
 	}
 }

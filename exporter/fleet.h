@@ -11,28 +11,28 @@
 #include "target.h"
 
 struct fleet {
-	struct config	*config;	/* owned */
-	struct registry	 registry;	/* the collectors in use, and the exporter's own tables */
-	struct target	**targets;	/* in the order of the configuration */
-	size_t		 ntargets;
-	struct worker	*workers[REGISTRY_COLLECTORS_MAX];
-	size_t		 nworkers;
+	struct config  *config;   /* owned */
+	struct registry registry; /* the collectors in use, and the exporter's own tables */
+	struct target **targets;  /* in the order of the configuration */
+	size_t          ntargets;
+	struct worker  *workers[REGISTRY_COLLECTORS_MAX];
+	size_t          nworkers;
 	/* Per worker the targets it has, as it numbers them. */
-	struct target	**of_worker[REGISTRY_COLLECTORS_MAX];
+	struct target **of_worker[REGISTRY_COLLECTORS_MAX];
 };
 
 /* Checks the tables and makes the targets; starts nothing, takes over config
  * only when it succeeds.  NULL: faults has a line for each fault. */
-struct fleet	*fleet_new(struct config *, struct buf *faults);
+struct fleet *fleet_new(struct config *, struct buf *faults);
 
 /* Starts the worker processes; false: out of memory or processes. */
-bool		 fleet_start(struct fleet *);
-void		 fleet_stop(struct fleet *);	/* the processes; the targets stay */
-void		 fleet_free(struct fleet *);
+bool fleet_start(struct fleet *);
+void fleet_stop(struct fleet *); /* the processes; the targets stay */
+void fleet_free(struct fleet *);
 
 /* The counters of targets of the same name and collector go on. */
-void		 fleet_inherit(struct fleet *, struct fleet *old);
+void fleet_inherit(struct fleet *, struct fleet *old);
 
-struct target	*fleet_find(const struct fleet *, const char *name);
+struct target *fleet_find(const struct fleet *, const char *name);
 
 #endif

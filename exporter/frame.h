@@ -16,51 +16,51 @@
 #include "buf.h"
 #include "collector.h"
 
-enum { FRAME_MAX = 17 << 20 };		/* bytes of a payload */
+enum { FRAME_MAX = 17 << 20 }; /* bytes of a payload */
 
 enum frame_type { FRAME_TARGET = 1, FRAME_KICK, FRAME_ROWS, FRAME_DONE };
 
 struct frame {
-	uint32_t len;		/* of what follows */
+	uint32_t len; /* of what follows */
 	uint16_t type;
-	uint16_t group;		/* ROWS: which of the collector's groups */
-	uint32_t target;	/* number in the order of the TARGET frames */
+	uint16_t group;  /* ROWS: which of the collector's groups */
+	uint32_t target; /* number in the order of the TARGET frames */
 	uint32_t reserved;
-	uint64_t ticket;	/* KICK: of this collection; ROWS and DONE say it back */
+	uint64_t ticket; /* KICK: of this collection; ROWS and DONE say it back */
 };
 
-struct kick {			/* payload of KICK */
-	int64_t	 until;		/* ns, CLOCK_MONOTONIC */
-	uint64_t groups;	/* bit i: the collector's group i */
+struct kick {            /* payload of KICK */
+	int64_t  until;  /* ns, CLOCK_MONOTONIC */
+	uint64_t groups; /* bit i: the collector's group i */
 };
 
-struct done {			/* head of DONE's payload, why follows */
-	int64_t ns;		/* the collection took */
-	bool	up;
+struct done {       /* head of DONE's payload, why follows */
+	int64_t ns; /* the collection took */
+	bool    up;
 };
 
 /* Appends a frame with the payload a b; several may be sent at once. */
-void	frame_add(struct buf *, struct frame, struct text a, struct text b);
+void frame_add(struct buf *, struct frame, struct text a, struct text b);
 
 /* Sends what was added and empties the buffer.  False: the other side is gone,
  * the buffer had failed, or wait is false and the socket is full. */
-bool	frame_send(int fd, struct buf *, bool wait);
+bool frame_send(int fd, struct buf *, bool wait);
 
-struct frame_reader {		/* bytes from a socket, frame after frame */
-	int		 fd;
-	struct buf	 bytes;
-	size_t		 at;	/* where the next frame begins */
+struct frame_reader { /* bytes from a socket, frame after frame */
+	int        fd;
+	struct buf bytes;
+	size_t     at; /* where the next frame begins */
 };
 #define FRAME_READER(fd) ((struct frame_reader){ (fd), BUF(2 * FRAME_MAX), 0 })
 
 /* Blocks for the next; its payload is valid until the one after.  False: the
  * other side is gone or sent nonsense. */
-bool	frame_read(struct frame_reader *, struct frame *, struct text *payload);
-void	frame_reader_free(struct frame_reader *);
+bool frame_read(struct frame_reader *, struct frame *, struct text *payload);
+void frame_reader_free(struct frame_reader *);
 
 /* Strings within a payload: u32 length, bytes, NUL; so that they can be used
  * in place.  get: NULL when the payload does not hold one. */
-void		 frame_put_string(struct buf *, const char *);
-const char	*frame_get_string(struct text *payload);
+void        frame_put_string(struct buf *, const char *);
+const char *frame_get_string(struct text *payload);
 
 #endif

@@ -10,6 +10,6 @@
 
 /* Puts the compressed body in its place.  False: it is left as it is, since
  * there is no memory or it would not become smaller. */
-bool	gzip(struct buf *);
+bool gzip(struct buf *);
 
 #endif

@@ -63,7 +63,7 @@ struct answer {
 	int code;
 	const char *type;
 	const char *policy; /* Content-Security-Policy; NULL: none */
-	bool negotiated; /* another client might get another one */
+	bool negotiated;    /* another client might get another one */
 	bool gzip;
 	struct buf body;
 };

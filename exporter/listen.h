@@ -10,6 +10,6 @@
  * IPv6), ":10071" (the same), "0.0.0.0:10071", "127.0.0.1:0" (any free port),
  * "[::1]:10071", "localhost:10071" (a name: its first IPv4 address, or else its first).
  * Returns a non-blocking socket and the port it got; -1: why has one sentence. */
-int	listen_on(const char *address, unsigned *port, char *why, size_t size);
+int listen_on(const char *address, unsigned *port, char *why, size_t size);
 
 #endif

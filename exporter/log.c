@@ -59,8 +59,9 @@ add_field(struct buf *line, const char *key, const char *value)
 {
 	bool json = format == 1;
 
-	buf_printf(line, json ? "%s\"%s\":" : "%s%s=",
-	    line->len == 0 ? (json ? "{" : "") : (json ? "," : " "), key);
+	buf_printf(line,
+	    json ? "%s\"%s\":" : "%s%s=", line->len == 0 ? (json ? "{" : "") : (json ? "," : " "),
+	    key);
 	if (!json && value[0] != '\0' && strpbrk(value, " =\"\\") == NULL)
 		buf_str(line, value);
 	else

@@ -12,12 +12,11 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 /* "debug", "info", "warn", "error"; false: no such level. */
-bool	log_set_level(const char *);
+bool log_set_level(const char *);
 /* "logfmt" or "json"; false: no such format. */
-bool	log_set_format(const char *);
+bool log_set_format(const char *);
 
 /* target may be NULL; thread-safe; one write(2) a line. */
-void	log_event(enum log_level, const char *target, const char *fmt, ...)
-	    PRINTF(3, 4);
+void log_event(enum log_level, const char *target, const char *fmt, ...) PRINTF(3, 4);
 
 #endif

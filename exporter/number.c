@@ -16,7 +16,7 @@
 #include <string.h>
 
 enum {
-	DIGITS_MAX = 17, /* enough for every double */
+	DIGITS_MAX = 17,  /* enough for every double */
 	DIGITS_SURE = 15, /* as many come through a normal double unharmed */
 	/* Decimal exponents written without "e". */
 	NUMBER_FIXED_FROM = -6,
@@ -26,7 +26,7 @@ enum {
 };
 
 #define EXACT_BELOW 9007199254740992.0 /* 2^53: every integer below is a double */
-#define TENTHS_FROM 1e-6 /* 10^NUMBER_FIXED_FROM: smaller is written with "e" */
+#define TENTHS_FROM 1e-6               /* 10^NUMBER_FIXED_FROM: smaller is written with "e" */
 
 /* All of them are exact doubles. */
 static const double power_of_ten[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,

@@ -41,7 +41,8 @@ plugin_folder(void)
 	exe[n > 0 ? n : 0] = '\0';
 	char *slash = strrchr(exe, '/');
 	for (size_t i = 0; slash != NULL && i < COUNT(beside); i++) {
-		int len = snprintf(path, sizeof path, "%.*s/%s", (int)(slash - exe), exe, beside[i]);
+		int len =
+		    snprintf(path, sizeof path, "%.*s/%s", (int)(slash - exe), exe, beside[i]);
 		if (len > 0 && (size_t)len < sizeof path && is_folder(path))
 			return path;
 	}
@@ -55,7 +56,7 @@ good_name(const char *name)
 	size_t len = strlen(name);
 
 	return len > 0 && len <= NAME_LEN_MAX &&
-	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
 static const struct collector *
@@ -87,7 +88,8 @@ plugin_load(const char *name, char *why, size_t size)
 	char path[PATH_MAX + 64];
 
 	if (!good_name(name)) {
-		snprintf(why, size, "a collector's name is 1 to %d of a-z, 0-9 and _", NAME_LEN_MAX);
+		snprintf(
+		    why, size, "a collector's name is 1 to %d of a-z, 0-9 and _", NAME_LEN_MAX);
 		return NULL;
 	}
 	snprintf(path, sizeof path, "%s/%s.so", plugin_folder(), name);

@@ -10,16 +10,16 @@
 
 /* Loads NAME.so once and for ever (libraries leave threads behind, so nothing
  * is ever unloaded).  NULL: why has one sentence. */
-const struct collector	*plugin_load(const char *name, char *why, size_t size);
+const struct collector *plugin_load(const char *name, char *why, size_t size);
 
 /* All collectors that lie in the collectors' folder, by name; for the
  * references.  Returns how many of at most max were loaded; one that does not
  * load is left out with a line in the log. */
-size_t	plugin_load_all(const struct collector **list, size_t max);
+size_t plugin_load_all(const struct collector **list, size_t max);
 
 /* The folder: "collectors" beside the program (a build tree) or
  * "../lib/datatier/collectors" from it (an installation, wherever it was
  * moved to), else the one set at build time. */
-const char	*plugin_folder(void);
+const char *plugin_folder(void);
 
 #endif

@@ -17,10 +17,10 @@ const char *const metric_type_names[] = { "gauge", "counter", "info", "histogram
 
 /* ---- one table ---- */
 
-struct check {			/* where a fault is, for its line */
-	struct buf	 *faults;
-	const char	 *collector, *group, *row;
-	bool		  good;
+struct check { /* where a fault is, for its line */
+	struct buf *faults;
+	const char *collector, *group, *row;
+	bool good;
 };
 
 PRINTF(2, 3)
@@ -44,7 +44,7 @@ good_name(const char *s)
 	size_t len = s == NULL ? 0 : strlen(s);
 
 	return len > 0 && len <= NAME_MAX_LEN && strchr("0123456789_", s[0]) == NULL &&
-	    strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
+	       strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
 static bool
@@ -61,9 +61,9 @@ family_len(const struct metric *m)
 {
 	size_t len = strlen(m->name);
 
-	return m->type == COUNTER && ends_in(m->name, "_total") ? len - strlen("_total") :
-	    m->type == INFO && ends_in(m->name, "_info")	? len - strlen("_info") :
-								  len;
+	return m->type == COUNTER && ends_in(m->name, "_total") ? len - strlen("_total")
+	       : m->type == INFO && ends_in(m->name, "_info")   ? len - strlen("_info")
+								: len;
 }
 
 static bool
@@ -214,8 +214,8 @@ static bool
 same_buckets(const struct metric *a, const struct metric *b)
 {
 	return a->nbuckets == b->nbuckets &&
-	    (a->nbuckets == 0 ||
-		memcmp(a->buckets, b->buckets, a->nbuckets * sizeof *a->buckets) == 0);
+	       (a->nbuckets == 0 ||
+		   memcmp(a->buckets, b->buckets, a->nbuckets * sizeof *a->buckets) == 0);
 }
 
 static const struct group *
@@ -235,8 +235,8 @@ may_share(const struct registry *r, const struct family *f, const struct family_
 		if (f->uses[i].collector == u->collector)
 			return false;
 	return same(f->metric->name, m->name) && f->metric->type == m->type &&
-	    same(f->metric->unit, m->unit) && same(f->metric->help, m->help) &&
-	    same_buckets(f->metric, m) && same_labels(first, group_of(r, u));
+	       same(f->metric->unit, m->unit) && same(f->metric->help, m->help) &&
+	       same_buckets(f->metric, m) && same_labels(first, group_of(r, u));
 }
 
 /* Equal names, or names that would meet in one of the two formats
@@ -310,7 +310,8 @@ make_head(const struct metric *m, bool openmetrics)
 	/* Text 0.0.4 knows no info: it is a gauge that is always 1. */
 	const char *type = m->type == INFO && !openmetrics ? "gauge" : metric_type_names[m->type];
 
-	buf_printf(&b, "# HELP %.*s %s\n# TYPE %.*s %s\n", len, m->name, m->help, len, m->name, type);
+	buf_printf(
+	    &b, "# HELP %.*s %s\n# TYPE %.*s %s\n", len, m->name, m->help, len, m->name, type);
 	if (openmetrics && m->unit != NULL)
 		buf_printf(&b, "# UNIT %.*s %s\n", len, m->name, m->unit);
 	buf_char(&b, '\0');
@@ -341,8 +342,8 @@ prepare(struct family *f)
 }
 
 bool
-registry_build(struct registry *r, const struct collector *const *list, size_t n,
-    struct buf *faults)
+registry_build(
+    struct registry *r, const struct collector *const *list, size_t n, struct buf *faults)
 {
 	bool good = true;
 

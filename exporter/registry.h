@@ -10,40 +10,40 @@
 
 enum registry_limits {
 	REGISTRY_COLLECTORS_MAX = 32,
-	NAME_MAX_LEN = 63,		/* of a metric, group, label or option */
+	NAME_MAX_LEN = 63, /* of a metric, group, label or option */
 };
 
-struct family_use {		/* one table row that feeds a family */
+struct family_use { /* one table row that feeds a family */
 	unsigned collector, group, metric;
 };
 
 struct family {
-	const struct metric *metric;	/* name, type, unit and help; of the first use */
-	char		*head[2];	/* # HELP, # TYPE, # UNIT; [true]: OpenMetrics */
-	char		**le;		/* per bound and for +Inf: `le="0.5"` */
-	struct family_use *uses;
-	unsigned	 nuses;
+	const struct metric *metric;  /* name, type, unit and help; of the first use */
+	char                *head[2]; /* # HELP, # TYPE, # UNIT; [true]: OpenMetrics */
+	char               **le;      /* per bound and for +Inf: `le="0.5"` */
+	struct family_use   *uses;
+	unsigned             nuses;
 };
 
 struct registry {
 	const struct collector *collectors[REGISTRY_COLLECTORS_MAX];
-	unsigned	 ncollectors;
-	struct family	*families;
-	unsigned	 nfamilies;
+	unsigned                ncollectors;
+	struct family          *families;
+	unsigned                nfamilies;
 };
 
 /* Checks every row of every table; each fault is one line in faults.  False:
  * there was a fault, nothing may be served from these tables. */
-bool	registry_build(struct registry *, const struct collector *const *, size_t n,
-	    struct buf *faults);
-void	registry_free(struct registry *);
+bool registry_build(
+    struct registry *, const struct collector *const *, size_t n, struct buf *faults);
+void registry_free(struct registry *);
 
 /* The collector's number in the registry, -1: not there. */
-int	registry_find(const struct registry *, const struct collector *);
+int registry_find(const struct registry *, const struct collector *);
 
-extern const char *const metric_type_names[];	/* by enum metric_type */
+extern const char *const metric_type_names[]; /* by enum metric_type */
 
 /* METRICS.md */
-void	registry_reference(const struct registry *, struct buf *);
+void registry_reference(const struct registry *, struct buf *);
 
 #endif

@@ -68,10 +68,9 @@ grow(void *array, uint32_t *cap, uint32_t n, size_t size)
 	return grown;
 }
 
-#define ROOM(array, cap, n) \
-	((n) <= (cap) || \
-	    ((grown = grow((array), &(cap), (n), sizeof *(array))) != NULL && \
-		((array) = grown, true)))
+#define ROOM(array, cap, n)                                                                        \
+	((n) <= (cap) || ((grown = grow((array), &(cap), (n), sizeof *(array))) != NULL &&         \
+			     ((array) = grown, true)))
 
 static bool
 in_set(const char *const *values, struct text t)
@@ -164,7 +163,7 @@ begin_text(struct rows *r, const char *text, uint32_t len)
 	} else if (r->nrows >= limit) {
 		r->refused[REFUSED_ROWS]++;
 	} else if (r->ntext + len > ROWS_TEXT_MAX || !ROOM(r->row, r->caprows, r->nrows + 1) ||
-	    !ROOM(r->text, r->captext, r->ntext + len)) {
+		   !ROOM(r->text, r->captext, r->ntext + len)) {
 		r->refused[REFUSED_SIZE]++;
 	} else {
 		if (len > 0)
@@ -229,7 +228,8 @@ rows_put(struct rows *r, unsigned metric, double value)
 {
 	enum metric_type type = r->group->metrics[metric].type;
 
-	if (type == HISTOGRAM || isnan(value) || (type == COUNTER && !(value >= 0 && isfinite(value))))
+	if (type == HISTOGRAM || isnan(value) ||
+	    (type == COUNTER && !(value >= 0 && isfinite(value))))
 		r->refused[REFUSED_VALUE]++;
 	else if (may_put(r, metric))
 		append(r, metric, type == INFO ? 1 : value);
@@ -315,7 +315,8 @@ rows_add(struct rows *r, const struct rows *base)
 		for (uint32_t i = r->head[m]; i != NO_SAMPLE; i = r->samples[i].next) {
 			uint32_t row = same_row(base, r, r->samples[i].row);
 			if (row != NO_SAMPLE && at[row] != NO_SAMPLE)
-				add_sample(r, metric, &r->samples[i], base, &base->samples[at[row]]);
+				add_sample(
+				    r, metric, &r->samples[i], base, &base->samples[at[row]]);
 		}
 	}
 	free(at);

@@ -10,17 +10,17 @@
 #include "expose.h"
 #include "self.h"
 
-struct asked {			/* one target in this scrape */
-	struct target	*target;
-	uint64_t	 groups, ticket;
+struct asked { /* one target in this scrape */
+	struct target *target;
+	uint64_t groups, ticket;
 	struct target_view view;
 };
 
 struct plan {
-	struct asked	*asked;
-	size_t		 n;
-	struct rows	**sets;		/* memory of all views' groups */
-	bool		 whole;		/* no target was named */
+	struct asked *asked;
+	size_t n;
+	struct rows **sets; /* memory of all views' groups */
+	bool whole;         /* no target was named */
 };
 
 static void
@@ -92,8 +92,8 @@ make_plan(struct fleet *f, const struct http_scrape *req, struct plan *p)
 		struct target *t = f->targets[i];
 		if (!p->whole && !in_list(req->targets, t->name))
 			continue;
-		p->asked[p->n++] = (struct asked){ .target = t,
-			.groups = wanted_groups(t, req->groups) };
+		p->asked[p->n++] =
+		    (struct asked){ .target = t, .groups = wanted_groups(t, req->groups) };
 		nsets += t->collector->ngroups;
 	}
 	p->sets = calloc(nsets + 1, sizeof(struct rows *));
@@ -111,8 +111,7 @@ static void
 ask_all(struct plan *p, struct deadline until)
 {
 	for (size_t i = 0; i < p->n; i++)
-		p->asked[i].ticket =
-		    target_kick(p->asked[i].target, p->asked[i].groups, until.at);
+		p->asked[i].ticket = target_kick(p->asked[i].target, p->asked[i].groups, until.at);
 	for (size_t i = 0; i < p->n; i++) {
 		struct asked *a = &p->asked[i];
 		target_wait(a->target, a->ticket, a->groups, until, &a->view);
@@ -130,7 +129,8 @@ write_views(struct fleet *f, const struct plan *p, bool openmetrics, struct buf 
 	for (size_t i = 0; good && i < p->n; i++) {
 		const struct asked *a = &p->asked[i];
 		views[i] = (struct view){ a->target->prefix,
-			(unsigned)registry_find(&f->registry, a->target->collector), a->view.groups };
+			(unsigned)registry_find(&f->registry, a->target->collector),
+			a->view.groups };
 		list[i] = (struct self_target){ a->target, a->view.up };
 	}
 	if (good) {

@@ -9,12 +9,11 @@
 #include "http.h"
 
 /* The HTTP status; body has the exposition, or one sentence where it is not 200. */
-int	scrape_run(struct fleet *, const struct http_scrape *, struct buf *body);
+int scrape_run(struct fleet *, const struct http_scrape *, struct buf *body);
 
 /* Asks all targets, or those named; each that failed, and each group that
  * failed, is a line in reasons.  Number of targets that are not up, -1: a name
  * is unknown (body has the sentence). */
-int	scrape_probe(struct fleet *, const struct http_scrape *, struct buf *body,
-	    struct buf *reasons);
+int scrape_probe(struct fleet *, const struct http_scrape *, struct buf *body, struct buf *reasons);
 
 #endif

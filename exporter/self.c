@@ -250,8 +250,8 @@ add_process(struct rows *r)
 }
 
 void
-self_rows(struct rows **sets, const struct fleet *f, const struct self_target *list, size_t n,
-    bool whole)
+self_rows(
+    struct rows **sets, const struct fleet *f, const struct self_target *list, size_t n, bool whole)
 {
 	int64_t now = clock_ns();
 	bool good = true;

@@ -10,20 +10,20 @@
 
 extern const struct collector self_collector;
 
-struct self_target {		/* a target of this scrape */
-	struct target	*target;
-	bool		 up;
+struct self_target { /* a target of this scrape */
+	struct target *target;
+	bool           up;
 };
 
 /* Fills one set per group of self_collector; whole: also what is not about
  * single targets.  The caller drops them; a set may be NULL (out of memory). */
-void	self_rows(struct rows **sets, const struct fleet *, const struct self_target *, size_t n,
-	    bool whole);
+void self_rows(
+    struct rows **sets, const struct fleet *, const struct self_target *, size_t n, bool whole);
 
 /* The exporter starts now. */
-void	self_start(void);
+void self_start(void);
 
 /* A scrape was answered. */
-void	self_served(int code, double seconds);
+void self_served(int code, double seconds);
 
 #endif

@@ -168,10 +168,10 @@ sink_replay(struct text t, struct rows *r)
 	char kind;
 
 	while (take(&t, &kind, 1)) {
-		bool good = kind == 'R' ? replay_row(&t, r) :
-		    kind == 'P'		? replay_put(&t, r) :
-		    kind == 'H'		? replay_histogram(&t, r) :
-					  false;
+		bool good = kind == 'R'   ? replay_row(&t, r)
+			    : kind == 'P' ? replay_put(&t, r)
+			    : kind == 'H' ? replay_histogram(&t, r)
+					  : false;
 		if (!good)
 			return false;
 	}

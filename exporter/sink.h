@@ -15,14 +15,14 @@
 #include "buf.h"
 #include "rows.h"
 
-enum { SINK_MAX = 16 << 20 };	/* bytes of records of one group in one scrape */
+enum { SINK_MAX = 16 << 20 }; /* bytes of records of one group in one scrape */
 
 struct sink {
-	struct buf	    records;
-	const struct group *group;	/* whose rows are written now */
+	struct buf          records;
+	const struct group *group; /* whose rows are written now */
 };
 
 /* False: malformed, whoever wrote it cannot be believed any more. */
-bool	sink_replay(struct text records, struct rows *);
+bool sink_replay(struct text records, struct rows *);
 
 #endif

@@ -18,11 +18,11 @@ static void
 add_escaped(struct buf *b, const char *s)
 {
 	for (; *s != '\0'; s++) {
-		const char *entity = *s == '<' ? "&lt;" :
-		    *s == '>'		       ? "&gt;" :
-		    *s == '&'		       ? "&amp;" :
-		    *s == '"'		       ? "&quot;" :
-						 NULL;
+		const char *entity = *s == '<'   ? "&lt;"
+				     : *s == '>' ? "&gt;"
+				     : *s == '&' ? "&amp;"
+				     : *s == '"' ? "&quot;"
+						 : NULL;
 		if (entity != NULL)
 			buf_str(b, entity);
 		else
@@ -69,8 +69,8 @@ add_target(struct buf *b, struct target *t, const char *path)
 	buf_str(b, "<tr><td><a href=\"");
 	add_escaped(b, path);
 	/* Names hold no character that would need percent-encoding. */
-	buf_printf(b, "?target=%s\">%s</a></td><td>%s</td><td>", t->name, t->name,
-	    t->collector->name);
+	buf_printf(
+	    b, "?target=%s\">%s</a></td><td>%s</td><td>", t->name, t->name, t->collector->name);
 	if (!t->known)
 		buf_str(b, "not asked yet");
 	else if (t->up)

@@ -6,6 +6,6 @@
 
 #include "fleet.h"
 
-void	status_page(struct fleet *, const char *telemetry_path, struct buf *);
+void status_page(struct fleet *, const char *telemetry_path, struct buf *);
 
 #endif

@@ -24,19 +24,19 @@ enum { STOP_WAIT_MS = 2000 };
 
 struct worker {
 	const struct collector *collector;
-	struct target	**targets;
-	uint32_t	  n;
-	pthread_t	  thread;
-	pthread_mutex_t	  lock;		/* guards all below */
-	pthread_cond_t	  changed;	/* ready, stop */
-	struct buf	  out;		/* the frame that is sent */
-	int		  fd;		/* -1: no process to speak to */
-	pid_t		  pid;		/* 0: none, and its number may be another's */
-	bool		  ready;	/* the first start has been tried */
-	bool		  stop;
-	bool		  replaced;	/* killed by us: say so instead of the signal */
-	uint64_t	  restarts;
-	double		  cpu_seconds;	/* of the processes that have ended */
+	struct target **targets;
+	uint32_t n;
+	pthread_t thread;
+	pthread_mutex_t lock;   /* guards all below */
+	pthread_cond_t changed; /* ready, stop */
+	struct buf out;         /* the frame that is sent */
+	int fd;                 /* -1: no process to speak to */
+	pid_t pid;              /* 0: none, and its number may be another's */
+	bool ready;             /* the first start has been tried */
+	bool stop;
+	bool replaced; /* killed by us: say so instead of the signal */
+	uint64_t restarts;
+	double cpu_seconds; /* of the processes that have ended */
 };
 
 /* ---- starting ---- */
@@ -46,9 +46,9 @@ static bool
 may_pass(const char *variable)
 {
 	static const char *const names[] = { "PATH=", "HOME=", "LANG=", "TZ=", "TMPDIR=",
-		"SSL_CERT_FILE=", "SSL_CERT_DIR=", "KRB5", "PGSSL", "PGSERVICEFILE=",
-		"PGSYSCONFDIR=", "PGPASSFILE=", "LD_LIBRARY_PATH=", "ASAN_OPTIONS=",
-		"UBSAN_OPTIONS=", "TSAN_OPTIONS=", "DATATIER_LOG_" };
+		"SSL_CERT_FILE=", "SSL_CERT_DIR=", "KRB5", "PGSSL",
+		"PGSERVICEFILE=", "PGSYSCONFDIR=", "PGPASSFILE=", "LD_LIBRARY_PATH=",
+		"ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "DATATIER_LOG_" };
 
 	for (size_t i = 0; i < COUNT(names); i++)
 		if (strncmp(variable, names[i], strlen(names[i])) == 0)
@@ -164,9 +164,9 @@ take_frame(struct worker *w, const struct frame *f, struct text t)
 {
 	if (f->target >= w->n)
 		return false;
-	return f->type == FRAME_ROWS ? target_take_rows(w->targets[f->target], f, t) :
-	    f->type == FRAME_DONE    ? target_take_done(w->targets[f->target], f, t) :
-				       false;
+	return f->type == FRAME_ROWS   ? target_take_rows(w->targets[f->target], f, t)
+	       : f->type == FRAME_DONE ? target_take_done(w->targets[f->target], f, t)
+				       : false;
 }
 
 /* Until the process ends or says something that makes no sense. */
@@ -190,7 +190,7 @@ static double
 rusage_seconds(const struct rusage *ru)
 {
 	return (double)(ru->ru_utime.tv_sec + ru->ru_stime.tv_sec) +
-	    (double)(ru->ru_utime.tv_usec + ru->ru_stime.tv_usec) / 1e6;
+	       (double)(ru->ru_utime.tv_usec + ru->ru_stime.tv_usec) / 1e6;
 }
 
 static void
@@ -200,10 +200,12 @@ describe_end(const struct worker *w, int status, char *why, size_t size)
 		snprintf(why, size, "the %s worker process was stuck and is replaced",
 		    w->collector->name);
 	else if (WIFSIGNALED(status))
-		snprintf(why, size, "the %s worker process died of signal %d (%s) and is started again",
+		snprintf(why, size,
+		    "the %s worker process died of signal %d (%s) and is started again",
 		    w->collector->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
-		snprintf(why, size, "the %s worker process ended with status %d and is started again",
+		snprintf(why, size,
+		    "the %s worker process ended with status %d and is started again",
 		    w->collector->name, WEXITSTATUS(status));
 }
 
@@ -309,8 +311,9 @@ worker_start(const struct collector *c, struct target **targets, uint32_t n)
 
 	if (w == NULL)
 		return NULL;
-	*w = (struct worker){ .collector = c, .targets = targets, .n = n, .fd = -1,
-		.out = BUF(4096) };
+	*w = (struct worker){
+		.collector = c, .targets = targets, .n = n, .fd = -1, .out = BUF(4096)
+	};
 	for (uint32_t i = 0; i < n; i++) {
 		targets[i]->worker = w;
 		targets[i]->number = i;

@@ -8,36 +8,36 @@
 #include "target.h"
 
 enum supervise_limits {
-	WORKER_RESTART_S = 1,	/* at most one start a second */
-	WORKER_STUCK_S = 60,	/* a target that long past its deadline has its worker
-				 * replaced: longer than a resolver's own time-outs */
+	WORKER_RESTART_S = 1, /* at most one start a second */
+	WORKER_STUCK_S = 60,  /* a target that long past its deadline has its worker
+			       * replaced: longer than a resolver's own time-outs */
 };
 
 struct worker;
 
 /* A worker for the targets of one collector; they must outlive it.  Starts its
  * process; NULL: out of memory or no thread to be had. */
-struct worker	*worker_start(const struct collector *, struct target **, uint32_t n);
+struct worker *worker_start(const struct collector *, struct target **, uint32_t n);
 
 /* Closes the process's socket, waits at most 2 s for its end, then kills it. */
-void		 worker_stop(struct worker *);
+void worker_stop(struct worker *);
 
 /* Asks for a collection.  False: the process is not there or not listening,
  * and why says so. */
-bool		 worker_kick(struct worker *, uint32_t target, uint64_t ticket,
-		    const struct kick *, char *why, size_t size);
+bool worker_kick(
+    struct worker *, uint32_t target, uint64_t ticket, const struct kick *, char *why, size_t size);
 
 /* A target of this worker is overdue: replace the process when that has gone
  * on too long. */
-void		 worker_overdue(struct worker *, int64_t overdue);
+void worker_overdue(struct worker *, int64_t overdue);
 
 struct worker_stats {
-	const char	*collector;
-	pid_t		 pid;		/* 0: none at the moment */
-	uint64_t	 restarts;
-	double		 cpu_seconds;	/* of all its processes since the start */
-	double		 resident_bytes;
+	const char *collector;
+	pid_t       pid; /* 0: none at the moment */
+	uint64_t    restarts;
+	double      cpu_seconds; /* of all its processes since the start */
+	double      resident_bytes;
 };
-void		 worker_stats(struct worker *, struct worker_stats *);
+void worker_stats(struct worker *, struct worker_stats *);
 
 #endif

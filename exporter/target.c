@@ -13,7 +13,7 @@
 #include "supervise.h"
 #include "target_notice.h"
 
-enum { AGAIN_MS = 1500 };	/* asking again takes a new process and a collection */
+enum { AGAIN_MS = 1500 }; /* asking again takes a new process and a collection */
 
 struct target *
 target_new(const struct config_target *config)
@@ -184,7 +184,8 @@ target_wait(struct target *t, uint64_t ticket, uint64_t groups, struct deadline 
 	view->late = t->done < ticket;
 	if (view->late) {
 		char why[WHY_MAX];
-		snprintf(why, sizeof why, "no answer within the scrape's deadline (asked %.1f s ago)",
+		snprintf(why, sizeof why,
+		    "no answer within the scrape's deadline (asked %.1f s ago)",
 		    clock_seconds(clock_ns() - t->begun_at));
 		target_note_up(t, false, why);
 	}
@@ -192,7 +193,7 @@ target_wait(struct target *t, uint64_t ticket, uint64_t groups, struct deadline 
 	for (unsigned g = 0; g < t->collector->ngroups; g++) {
 		struct group_state *s = &t->groups[g];
 		bool show = groups >> g & 1 && s->published != NULL && !view->late &&
-		    (s->ticket >= ticket || is_fresh(t, g));
+			    (s->ticket >= ticket || is_fresh(t, g));
 		view->groups[g] = show ? s->published : NULL;
 		if (show)
 			rows_hold(s->published);

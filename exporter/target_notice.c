@@ -7,7 +7,7 @@
 
 #include "log.h"
 
-enum { LOG_AGAIN_S = 60 };	/* the same trouble in new words is news after this */
+enum { LOG_AGAIN_S = 60 }; /* the same trouble in new words is news after this */
 
 static bool
 worth_saying(bool changed, bool new_words, int64_t *logged_at)

@@ -8,7 +8,7 @@
 #include "target.h"
 
 /* The caller holds the target's lock. */
-void	target_note_up(struct target *, bool up, const char *why);
-void	target_note_group(struct target *, struct group_state *, enum outcome, const char *why);
+void target_note_up(struct target *, bool up, const char *why);
+void target_note_group(struct target *, struct group_state *, enum outcome, const char *why);
 
 #endif

@@ -9,22 +9,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PUBLIC		__attribute__((visibility("default")))
-#define PRINTF(f, a)	__attribute__((format(printf, f, a)))
+#define PUBLIC       __attribute__((visibility("default")))
+#define PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 struct text {
-	const char	*ptr;
-	size_t		 len;
+	const char *ptr;
+	size_t      len;
 };
 
-#define TEXT(literal)	((struct text){ (literal), sizeof(literal) - 1 })
+#define TEXT(literal) ((struct text){ (literal), sizeof(literal) - 1 })
 
 /* NULL becomes the empty text. */
 PUBLIC struct text text_of(const char *);
 
-PUBLIC bool	text_is(struct text, const char *);
-PUBLIC bool	text_equal(struct text, struct text);
-PUBLIC bool	text_begins(struct text, const char *prefix);
+PUBLIC bool text_is(struct text, const char *);
+PUBLIC bool text_equal(struct text, struct text);
+PUBLIC bool text_begins(struct text, const char *prefix);
 
 /* What stands before the first `at`; rest goes on behind it.  Without one, all
  * of rest, and rest is empty with ptr NULL. */
@@ -36,18 +36,18 @@ PUBLIC struct text text_trim(struct text);
 /* The whole text is a decimal number, or false and *value is untouched.
  * Accepts sign, fraction, exponent; no hex, no blanks.  "NaN", "Inf", "+Inf"
  * and "-Inf" are numbers. */
-PUBLIC bool	text_number(struct text, double *value);
+PUBLIC bool text_number(struct text, double *value);
 
 /* The whole text is a decimal integer that fits, or false. */
-PUBLIC bool	text_integer(struct text, int64_t *value);
+PUBLIC bool text_integer(struct text, int64_t *value);
 
 /* "500ms", "5s", "1.5m", "2h", "1d" (also "us", "ns") in nanoseconds, not
  * negative, or false. */
-PUBLIC bool	text_duration(struct text, int64_t *ns);
+PUBLIC bool text_duration(struct text, int64_t *ns);
 
 /* Copies text into out, cut to size - 1 bytes on a character boundary, invalid
  * UTF-8 replaced by U+FFFD and control characters by '?'; ends it with NUL.
  * Returns the length written. */
-PUBLIC size_t	text_clean(char *out, size_t size, struct text);
+PUBLIC size_t text_clean(char *out, size_t size, struct text);
 
 #endif

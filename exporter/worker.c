@@ -23,23 +23,23 @@
 
 enum worker_limits {
 	THREAD_STACK = 512 * 1024,
-	SEND_AT = 64 * 1024,	/* bytes of frames that are not held back any more */
+	SEND_AT = 64 * 1024, /* bytes of frames that are not held back any more */
 };
 
-struct runner {			/* one target in this process */
-	uint32_t	 number;
+struct runner { /* one target in this process */
+	uint32_t number;
 	const struct collector *collector;
-	const char	*name;
-	char		*payload;	/* of the TARGET frame; name and settings point into it */
-	void		*conf, *state;
-	bool		 connected;
-	struct sink	 sink;
-	struct buf	 out;		/* frames not sent yet */
-	pthread_mutex_t	 lock;		/* guards the slot: kicked, ticket, kick */
-	pthread_cond_t	 wake;
-	bool		 kicked;
-	uint64_t	 ticket;
-	struct kick	 kick;
+	const char *name;
+	char *payload; /* of the TARGET frame; name and settings point into it */
+	void *conf, *state;
+	bool connected;
+	struct sink sink;
+	struct buf out;       /* frames not sent yet */
+	pthread_mutex_t lock; /* guards the slot: kicked, ticket, kick */
+	pthread_cond_t wake;
+	bool kicked;
+	uint64_t ticket;
+	struct kick kick;
 };
 
 static int parent_fd;
@@ -224,7 +224,7 @@ read_settings(struct runner *r, struct text t)
 	}
 	/* The parent has checked the same settings with the same tables. */
 	bool good = s != NULL && options_fill(r->collector->options, r->collector->noptions,
-	    r->conf, s, n, why, sizeof why, NULL);
+				     r->conf, s, n, why, sizeof why, NULL);
 	free(s); /* conf points to the strings, not to this array */
 	return good;
 }

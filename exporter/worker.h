@@ -6,8 +6,8 @@
 #define EXPORTER_WORKER_H
 
 /* Serves the parent on that socket until it closes; the exit status. */
-int	worker_main(const char *collector, int fd);
+int worker_main(const char *collector, int fd);
 
-enum { WORKER_FD = 3 };		/* where a worker finds its socket */
+enum { WORKER_FD = 3 }; /* where a worker finds its socket */
 
 #endif

@@ -106,7 +106,8 @@ add_states(struct sink *sink, const char *word)
 
 	if (strcmp(word, "flood") == 0)
 		for (int i = 0; i < 1000; i++)
-			add_row(sink, text, (size_t)snprintf(text, sizeof text, "n%d", i), "one", i);
+			add_row(
+			    sink, text, (size_t)snprintf(text, sizeof text, "n%d", i), "one", i);
 	if (strcmp(word, "hostile") == 0) {
 		memset(text, 'x', sizeof text);
 		add_row(sink, text, sizeof text, "one", 1);

@@ -20,17 +20,16 @@
 enum { CLIENT_SECONDS = 20 }; /* no answer by then is a failure */
 
 struct reply {
-	int code; /* 0: the connection ended without a reply */
-	char head[4096];
+	int        code; /* 0: the connection ended without a reply */
+	char       head[4096];
 	struct buf body;
 };
 
 /* -1: refused.  from may be NULL: any address. */
-static inline int
-client_connect(unsigned port, const char *from)
+static inline int client_connect(unsigned port, const char *from)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct timeval limit = { .tv_sec = CLIENT_SECONDS };
+	int                fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct timeval     limit = { .tv_sec = CLIENT_SECONDS };
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -49,8 +48,7 @@ client_connect(unsigned port, const char *from)
 }
 
 /* False: the other end does not listen any more. */
-static inline bool
-client_send(int fd, const void *bytes, size_t len)
+static inline bool client_send(int fd, const void *bytes, size_t len)
 {
 	for (size_t sent = 0; sent < len;) {
 		ssize_t n = send(fd, (const char *)bytes + sent, len - sent, MSG_NOSIGNAL);
@@ -61,18 +59,16 @@ client_send(int fd, const void *bytes, size_t len)
 	return true;
 }
 
-static inline bool
-client_say(int fd, const char *text)
+static inline bool client_say(int fd, const char *text)
 {
 	return client_send(fd, text, strlen(text));
 }
 
 /* "" where there is no such header. */
-static inline const char *
-reply_header(const struct reply *r, const char *name)
+static inline const char *reply_header(const struct reply *r, const char *name)
 {
 	static char value[1024];
-	size_t len = strlen(name);
+	size_t      len = strlen(name);
 
 	value[0] = '\0';
 	for (const char *line = strstr(r->head, "\r\n"); line != NULL;
@@ -85,8 +81,7 @@ reply_header(const struct reply *r, const char *name)
 	return value;
 }
 
-static inline bool
-client_read_head(int fd, struct reply *r)
+static inline bool client_read_head(int fd, struct reply *r)
 {
 	size_t len = 0;
 
@@ -99,15 +94,14 @@ client_read_head(int fd, struct reply *r)
 }
 
 /* Reads one reply; without_body for HEAD.  False: there is none, or it is cut. */
-static inline bool
-client_read(int fd, struct reply *r, bool without_body)
+static inline bool client_read(int fd, struct reply *r, bool without_body)
 {
 	*r = (struct reply){ .body = BUF(256 * 1024 * 1024) };
 	if (!client_read_head(fd, r))
 		return false;
 	size_t left = without_body ? 0 : strtoul(reply_header(r, "Content-Length"), NULL, 10);
 	while (left > 0) {
-		char bytes[65536];
+		char    bytes[65536];
 		ssize_t n = recv(fd, bytes, left < sizeof bytes ? left : sizeof bytes, 0);
 		if (n <= 0)
 			return false;
@@ -120,8 +114,7 @@ client_read(int fd, struct reply *r, bool without_body)
 }
 
 /* The other end has closed: nothing more comes. */
-static inline bool
-client_at_end(int fd)
+static inline bool client_at_end(int fd)
 {
 	char byte;
 
@@ -129,11 +122,11 @@ client_at_end(int fd)
 }
 
 /* One request on a connection of its own; more is further header lines. */
-static inline struct reply
-client_get(unsigned port, const char *method, const char *address, const char *more)
+static inline struct reply client_get(
+    unsigned port, const char *method, const char *address, const char *more)
 {
-	int fd = client_connect(port, NULL);
-	struct buf request = BUF(1 << 20);
+	int          fd = client_connect(port, NULL);
+	struct buf   request = BUF(1 << 20);
 	struct reply r;
 
 	buf_printf(&request, "%s %s HTTP/1.1\r\nHost: here\r\n%s\r\n", method, address, more);

@@ -13,14 +13,13 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 static unsigned port;
-static bool is_ready;
+static bool     is_ready;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int served_code, served_times;
+static int             served_code, served_times;
 
 /* The page: what the handler was told, or what the first target stands for. */
-static inline int
-fake_scrape(const struct http_scrape *scrape, struct buf *body)
+static inline int fake_scrape(const struct http_scrape *scrape, struct buf *body)
 {
 	const char *first = scrape->targets[0] != NULL ? scrape->targets[0] : "";
 
@@ -48,20 +47,14 @@ fake_scrape(const struct http_scrape *scrape, struct buf *body)
 	return 200;
 }
 
-static inline void
-fake_status(struct buf *body)
+static inline void fake_status(struct buf *body)
 {
 	buf_str(body, "<!DOCTYPE html><title>here</title>");
 }
 
-static inline bool
-fake_ready(void)
-{
-	return is_ready;
-}
+static inline bool fake_ready(void) { return is_ready; }
 
-static inline void
-fake_served(int code, double seconds)
+static inline void fake_served(int code, double seconds)
 {
 	pthread_mutex_lock(&lock);
 	served_code = seconds >= 0 ? code : -1;
@@ -80,10 +73,9 @@ static const struct http_site site = {
 	.served = fake_served,
 };
 
-static inline int
-start(void **state)
+static inline int start(void **state)
 {
-	char why[256];
+	char         why[256];
 	struct http *http = http_start(&site, why, sizeof why);
 
 	if (http == NULL)
@@ -93,15 +85,13 @@ start(void **state)
 	return 0;
 }
 
-static inline int
-stop(void **state)
+static inline int stop(void **state)
 {
 	http_stop(*state);
 	return 0;
 }
 
-static inline void
-assert_refused(struct reply *r, int code)
+static inline void assert_refused(struct reply *r, int code)
 {
 	assert_int_equal(r->code, code);
 	assert_string_equal(reply_header(r, "Content-Type"), "text/plain; charset=utf-8");
@@ -112,11 +102,10 @@ assert_refused(struct reply *r, int code)
 }
 
 /* The server has survived what came before, and is done with it. */
-static inline void
-assert_alive(void)
+static inline void assert_alive(void)
 {
 	struct deadline until = deadline_in(CLIENT_SECONDS * NS_PER_S);
-	struct reply r;
+	struct reply    r;
 
 	do {
 		r = client_get(port, "GET", "/-/healthy", "");

@@ -19,27 +19,26 @@
 
 enum manner {
 	WHOLE, /* the answer in one go */
-	MUTE, /* nothing */
-	DRIP, /* a byte every 20 ms */
+	MUTE,  /* nothing */
+	DRIP,  /* a byte every 20 ms */
 	FLOOD, /* the answer again and again, without end */
 	CLOSE, /* the answer, then the end of the connection */
 };
 
 struct fake {
 	const char *answer;
-	size_t len;
+	size_t      len;
 	enum manner manner;
-	int listener, stop[2];
-	char uri[64];
-	pthread_t thread;
-	atomic_int connections;
-	char request[4096]; /* all that came, read by the test when the scrape is over */
-	size_t got;
+	int         listener, stop[2];
+	char        uri[64];
+	pthread_t   thread;
+	atomic_int  connections;
+	char        request[4096]; /* all that came, read by the test when the scrape is over */
+	size_t      got;
 };
 
 /* False: the test is over, or the client is gone. */
-static inline bool
-fake_wait(const struct fake *f, int fd, short events, int ms)
+static inline bool fake_wait(const struct fake *f, int fd, short events, int ms)
 {
 	struct pollfd p[] = { { .fd = f->stop[0], .events = POLLIN }, { fd, events, 0 } };
 
@@ -47,8 +46,7 @@ fake_wait(const struct fake *f, int fd, short events, int ms)
 	return p[0].revents == 0;
 }
 
-static inline bool
-fake_send(const struct fake *f, int fd, const char *bytes, size_t len)
+static inline bool fake_send(const struct fake *f, int fd, const char *bytes, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -64,13 +62,16 @@ fake_send(const struct fake *f, int fd, const char *bytes, size_t len)
 	return true;
 }
 
-static inline bool
-fake_answer(const struct fake *f, int fd)
+static inline bool fake_answer(const struct fake *f, int fd)
 {
 	switch (f->manner) {
-	case MUTE: return true;
-	case WHOLE: return fake_send(f, fd, f->answer, f->len);
-	case CLOSE: fake_send(f, fd, f->answer, f->len); return false;
+	case MUTE:
+		return true;
+	case WHOLE:
+		return fake_send(f, fd, f->answer, f->len);
+	case CLOSE:
+		fake_send(f, fd, f->answer, f->len);
+		return false;
 	case FLOOD:
 		while (fake_send(f, fd, f->answer, f->len))
 			;
@@ -84,8 +85,7 @@ fake_answer(const struct fake *f, int fd)
 	return false;
 }
 
-static inline void
-fake_serve(struct fake *f, int fd)
+static inline void fake_serve(struct fake *f, int fd)
 {
 	char bytes[4096];
 
@@ -104,8 +104,7 @@ fake_serve(struct fake *f, int fd)
 	}
 }
 
-static inline void *
-fake_run(void *arg)
+static inline void *fake_run(void *arg)
 {
 	struct fake *f = arg;
 
@@ -120,11 +119,10 @@ fake_run(void *arg)
 	return NULL;
 }
 
-static inline void
-fake_start(struct fake *f, enum manner manner, const char *answer, size_t len)
+static inline void fake_start(struct fake *f, enum manner manner, const char *answer, size_t len)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET };
-	socklen_t size = sizeof a;
+	socklen_t          size = sizeof a;
 
 	*f = (struct fake){ .answer = answer, .len = len, .manner = manner };
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -137,8 +135,7 @@ fake_start(struct fake *f, enum manner manner, const char *answer, size_t len)
 	assert_int_equal(pthread_create(&f->thread, NULL, fake_run, f), 0);
 }
 
-static inline void
-fake_stop(struct fake *f)
+static inline void fake_stop(struct fake *f)
 {
 	close(f->stop[1]);
 	pthread_join(f->thread, NULL);
@@ -150,25 +147,20 @@ fake_stop(struct fake *f)
 
 #define BULK(n, text) "$" #n "\r\n" text "\r\n"
 /* Lengths are those of the texts. */
-#define INFO_7 "redis_version:7.0.15\r\nused_memory:77\r\n# Keyspace\r\n"
-#define INFO_6 "redis_version:6.2.14\r\nused_memory:66\r\n# Keyspace\r\n"
-#define INFO_NONE "greeting:hello\r\n"
-#define NO_LATENCY "*0\r\n"
-#define SLOWLOG ":3\r\n"
-#define GOOD_7 BULK(50, INFO_7) NO_LATENCY SLOWLOG
-#define GOOD_6 BULK(50, INFO_6) "-ERR Unknown subcommand\r\n" SLOWLOG
+#define INFO_7                  "redis_version:7.0.15\r\nused_memory:77\r\n# Keyspace\r\n"
+#define INFO_6                  "redis_version:6.2.14\r\nused_memory:66\r\n# Keyspace\r\n"
+#define INFO_NONE               "greeting:hello\r\n"
+#define NO_LATENCY              "*0\r\n"
+#define SLOWLOG                 ":3\r\n"
+#define GOOD_7                  BULK(50, INFO_7) NO_LATENCY SLOWLOG
+#define GOOD_6                  BULK(50, INFO_6) "-ERR Unknown subcommand\r\n" SLOWLOG
 #define FAKE(f, manner, answer) fake_start(f, manner, answer, sizeof(answer) - 1)
 
 enum { LONG = 10, SHORT = 300 }; /* seconds, milliseconds */
 
-static inline enum outcome
-scrape(struct harness *h)
-{
-	return harness_scrape(h, LONG * NS_PER_S);
-}
+static inline enum outcome scrape(struct harness *h) { return harness_scrape(h, LONG * NS_PER_S); }
 
-static inline enum outcome
-outcome_of(const struct harness *h, const char *group)
+static inline enum outcome outcome_of(const struct harness *h, const char *group)
 {
 	for (unsigned i = 0; i < REDIS_GROUPS; i++)
 		if (strcmp(redis_groups[i].name, group) == 0)
@@ -177,15 +169,13 @@ outcome_of(const struct harness *h, const char *group)
 	return LOST;
 }
 
-static inline void
-assert_why(const char *why, const char *words)
+static inline void assert_why(const char *why, const char *words)
 {
 	if (strstr(why, words) == NULL)
 		fail_msg("\"%s\" does not say \"%s\"", why, words);
 }
 
-static inline bool
-page_has(struct harness *h, const char *line)
+static inline bool page_has(struct harness *h, const char *line)
 {
 	struct text page = harness_page(h);
 
@@ -193,10 +183,10 @@ page_has(struct harness *h, const char *line)
 }
 
 /* One scrape of a fake server ends LOST with these words, and soon. */
-static inline void
-assert_lost(enum manner manner, const char *answer, size_t len, const char *words)
+static inline void assert_lost(
+    enum manner manner, const char *answer, size_t len, const char *words)
 {
-	struct fake f;
+	struct fake    f;
 	struct harness h;
 
 	fake_start(&f, manner, answer, len);

@@ -15,22 +15,21 @@
 
 struct harness {
 	struct redis_conf conf;
-	struct redis state;
-	struct sink sink;
-	struct scrape sc;
-	struct registry registry;
-	struct rows *rows[REDIS_GROUPS];
-	enum outcome outcome[REDIS_GROUPS];
-	char why[REDIS_GROUPS][WHY_MAX];
-	struct buf page;
+	struct redis      state;
+	struct sink       sink;
+	struct scrape     sc;
+	struct registry   registry;
+	struct rows      *rows[REDIS_GROUPS];
+	enum outcome      outcome[REDIS_GROUPS];
+	char              why[REDIS_GROUPS][WHY_MAX];
+	struct buf        page;
 };
 
 /* In place: the scrape points into it. */
-static inline void
-harness_begin(struct harness *h, const char *uri)
+static inline void harness_begin(struct harness *h, const char *uri)
 {
 	static const struct collector *const collectors[] = { &collector };
-	struct buf faults = BUF(1 << 16);
+	struct buf                           faults = BUF(1 << 16);
 
 	*h = (struct harness){ .conf.uri = uri, .page = BUF(64 << 20) };
 	h->sink.records = BUF(SINK_MAX);
@@ -48,8 +47,7 @@ harness_begin(struct harness *h, const char *uri)
 
 /* Every wanted group through the sink into its rows.  LOST ends it, as it does
  * in the core. */
-static inline enum outcome
-harness_collect(struct harness *h)
+static inline enum outcome harness_collect(struct harness *h)
 {
 	for (unsigned i = 0; i < REDIS_GROUPS; i++) {
 		rows_drop(h->rows[i]);
@@ -73,8 +71,7 @@ harness_collect(struct harness *h)
 
 /* One scrape, on the kept connection if there is one.  LOST leaves the words in
  * sc.why, and no connection. */
-static inline enum outcome
-harness_scrape(struct harness *h, int64_t ns)
+static inline enum outcome harness_scrape(struct harness *h, int64_t ns)
 {
 	enum outcome outcome = DONE;
 
@@ -93,11 +90,10 @@ harness_scrape(struct harness *h, int64_t ns)
 
 /* What came of the last scrape: the exposition, then a line per group that is
  * not DONE. */
-static inline struct text
-harness_page(struct harness *h)
+static inline struct text harness_page(struct harness *h)
 {
 	static const char *const words[] = { "done", "absent", "failed", "lost" };
-	struct view view = { .groups = h->rows };
+	struct view              view = { .groups = h->rows };
 
 	buf_reset(&h->page);
 	expose(&h->page, &h->registry, &view, 1, false);
@@ -110,8 +106,7 @@ harness_page(struct harness *h)
 
 /* As if these bytes had answered the questions of the mask, on a connection
  * that was made before.  False: the protocol ended the connection. */
-static inline bool
-harness_answer(struct harness *h, unsigned asked, struct text bytes)
+static inline bool harness_answer(struct harness *h, unsigned asked, struct text bytes)
 {
 	size_t want = 0;
 
@@ -128,8 +123,7 @@ harness_answer(struct harness *h, unsigned asked, struct text bytes)
 	       harness_collect(h) == DONE;
 }
 
-static inline void
-harness_end(struct harness *h)
+static inline void harness_end(struct harness *h)
 {
 	collector.disconnect(&h->sc);
 	for (unsigned i = 0; i < REDIS_GROUPS; i++)

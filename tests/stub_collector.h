@@ -10,11 +10,11 @@
 #include "../exporter/collector.h"
 
 struct stub_conf {
-	const char *uri, *user, *password, *topics;
-	long long port;
-	double ratio;
-	int64_t timeout;
-	bool tls;
+	const char        *uri, *user, *password, *topics;
+	long long          port;
+	double             ratio;
+	int64_t            timeout;
+	bool               tls;
 	const char *const *databases, *const *tags, *const *kafka;
 };
 
@@ -51,8 +51,7 @@ static const struct group stub_groups[] = {
 /* clang-format on */
 
 /* What a library might say, password included. */
-static bool
-stub_check(const void *conf, char why[static WHY_MAX])
+static bool stub_check(const void *conf, char why[static WHY_MAX])
 {
 	const struct stub_conf *c = conf;
 	if (strncmp(c->uri, "stub://", 7) == 0)
@@ -74,8 +73,7 @@ static const struct collector stub = {
 	.check = stub_check,
 };
 
-static inline const struct collector *
-stub_find(const char *name, char *why, size_t size)
+static inline const struct collector *stub_find(const char *name, char *why, size_t size)
 {
 	if (strcmp(name, stub.name) == 0)
 		return &stub;

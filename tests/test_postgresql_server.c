@@ -540,8 +540,7 @@ struct ending {
 static const struct ending endings[] = {
 	{ "mute from the start", MUTE, LOST,
 	    "the server's port is open but nothing answers there" },
-	{ "drips the log-in", DRIPS_LOGIN, LOST,
-	    "the server does not finish the log-in" },
+	{ "drips the log-in", DRIPS_LOGIN, LOST, "the server does not finish the log-in" },
 	{ "floods the log-in", FLOODS_LOGIN, LOST,
 	    "the server does not come to an end with the log-in" },
 	{ "speaks HTTP", SPEAKS_HTTP, LOST, "connection to server at" },

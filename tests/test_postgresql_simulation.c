@@ -65,8 +65,8 @@ poisson(double mean)
 /* ---- a statement, and what the server keeps of it ---- */
 
 struct statement {
-	double rate; /* calls a second */
-	double floor, median, sigma; /* floor + log-normal, seconds */
+	double rate;                        /* calls a second */
+	double floor, median, sigma;        /* floor + log-normal, seconds */
 	double second_share, second_median; /* a second mode */
 	double calls, total, mean, squares, min, max;
 };

@@ -103,8 +103,12 @@ each_fault_of_a_label_is_found(void **state)
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(bad_labels); i++) {
-		struct group g = { .name = "g", .about = "G.", .metrics = &good_metric, .nmetrics = 1,
-			.labels = bad_labels[i].l, .nlabels = bad_labels[i].n,
+		struct group g = { .name = "g",
+			.about = "G.",
+			.metrics = &good_metric,
+			.nmetrics = 1,
+			.labels = bad_labels[i].l,
+			.nlabels = bad_labels[i].n,
 			.max_rows = bad_labels[i].max_rows };
 		expect_fault(&g, bad_labels[i].fault);
 	}
@@ -115,9 +119,13 @@ each_fault_of_a_group_is_found(void **state)
 {
 	static struct metric many[GROUP_METRICS_MAX + 1];
 	struct group none = { .name = "g", .about = "G." };
-	struct group unnamed = { .name = "G!", .about = "G.", .metrics = &good_metric, .nmetrics = 1 };
+	struct group unnamed = {
+		.name = "G!", .about = "G.", .metrics = &good_metric, .nmetrics = 1
+	};
 	struct group silent = { .name = "g", .metrics = &good_metric, .nmetrics = 1 };
-	struct group full = { .name = "g", .about = "G.", .metrics = many, .nmetrics = COUNT(many) };
+	struct group full = {
+		.name = "g", .about = "G.", .metrics = many, .nmetrics = COUNT(many)
+	};
 	(void)state;
 
 	expect_fault(&none, "1 to 64 metrics");

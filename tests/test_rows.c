@@ -14,7 +14,6 @@
 /* After ours: it defines fail as a macro. */
 #include <cmocka.h>
 
-
 /* clang-format off */
 static const double bounds[] = { 1, 10 };
 enum { CALLS, LEVEL, TIME, ABOUT };
@@ -69,8 +68,8 @@ long_values_are_cut(void **state)
 	memset(name, '"', sizeof name - 1);
 	name[sizeof name - 1] = '\0';
 	begin(r, name, "red");
-	assert_int_equal(r->row[0].len,
-	    strlen("name=\"\",colour=\"red\"") + 2 * (size_t)LABEL_VALUE_MAX);
+	assert_int_equal(
+	    r->row[0].len, strlen("name=\"\",colour=\"red\"") + 2 * (size_t)LABEL_VALUE_MAX);
 	rows_drop(r);
 }
 
@@ -118,7 +117,8 @@ a_row_too_many_is_refused_with_its_samples(void **state)
 static void
 values_that_a_type_cannot_have_are_refused(void **state)
 {
-	static const double nan_count[] = { 1, NAN, 1 }, good[] = { 1, 2, 3 }, minus[] = { 1, -1, 0 };
+	static const double nan_count[] = { 1, NAN, 1 }, good[] = { 1, 2, 3 },
+			    minus[] = { 1, -1, 0 };
 	struct rows *r = rows_new(&group);
 	(void)state;
 

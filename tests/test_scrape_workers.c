@@ -48,12 +48,13 @@ start_fleet(const char *const *names, const char *more)
 	for (size_t i = 0; names[i] != NULL; i++) {
 		write_word(names[i], "good");
 		buf_printf(&text,
-		    "%s{ collector = \"fake\"; name = \"%s\"; address = \"x\"; script = \"%s/%s\"; %s }",
+		    "%s{ collector = \"fake\"; name = \"%s\"; address = \"x\"; script = \"%s/%s\"; "
+		    "%s }",
 		    i > 0 ? ", " : "", names[i], folder, names[i], more);
 	}
 	buf_str(&text, ");");
-	struct config *c = config_load_text("test", (struct text){ text.ptr, text.len }, plugin_load,
-	    &faults, &notes);
+	struct config *c = config_load_text(
+	    "test", (struct text){ text.ptr, text.len }, plugin_load, &faults, &notes);
 	struct fleet *f = c == NULL ? NULL : fleet_new(c, &faults);
 	if (f == NULL)
 		fail_msg("%.*s", (int)faults.len, faults.ptr);
@@ -121,9 +122,12 @@ values_arrive_with_target_scale_and_labels(void **state)
 
 	assert_true(value_of(page, UP("a")) == 1);
 	assert_true(value_of(page, TOTAL("b")) == 3);
-	assert_true(value_of(page, "fake_state_ratio{target=\"a\",name=\"a\",kind=\"one\"}") == 0.5);
+	assert_true(
+	    value_of(page, "fake_state_ratio{target=\"a\",name=\"a\",kind=\"one\"}") == 0.5);
 	assert_true(value_of(page, "fake_thing_seconds_bucket{target=\"a\",le=\"1.0\"}") == 1);
-	assert_true(value_of(page, "datatier_group_success{target=\"a\",collector=\"fake\",group=\"states\"}") == 1);
+	assert_true(
+	    value_of(page,
+		"datatier_group_success{target=\"a\",collector=\"fake\",group=\"states\"}") == 1);
 	free(page);
 	end_fleet(f);
 }
@@ -164,8 +168,12 @@ a_failed_or_absent_group_costs_only_itself(void **state)
 	assert_true(value_of(page, UP("a")) == 1 && value_of(page, UP("b")) == 1);
 	assert_true(value_of(page, TOTAL("a")) == 1);
 	assert_null(strstr(page, "fake_state_ratio"));
-	assert_true(value_of(page, "datatier_group_success{target=\"a\",collector=\"fake\",group=\"states\"}") == 0);
-	assert_true(value_of(page, "datatier_group_success{target=\"b\",collector=\"fake\",group=\"states\"}") == -1);
+	assert_true(
+	    value_of(page,
+		"datatier_group_success{target=\"a\",collector=\"fake\",group=\"states\"}") == 0);
+	assert_true(
+	    value_of(page,
+		"datatier_group_success{target=\"b\",collector=\"fake\",group=\"states\"}") == -1);
 	free(page);
 	end_fleet(f);
 }
@@ -310,10 +318,11 @@ a_dead_worker_is_replaced_and_no_counter_falls(void **state)
 		assert_true(worker_pid(f) != pid);
 		assert_true(scrape_value(f, TOTAL("a")) > before);
 		char *page = scrape(f, none, none, 5000);
-		assert_true(value_of(page, "datatier_worker_restarts_total{collector=\"fake\"}") == death);
+		assert_true(
+		    value_of(page, "datatier_worker_restarts_total{collector=\"fake\"}") == death);
 		/* the histogram went on too: one observation per collection */
 		assert_true(value_of(page, "fake_thing_seconds_count{target=\"a\"}") * 5 ==
-		    value_of(page, TOTAL("a")));
+			    value_of(page, TOTAL("a")));
 		free(page);
 	}
 	end_fleet(f);
@@ -398,7 +407,8 @@ hostile_values_are_cleaned_and_floods_are_cut(void **state)
 static void
 a_group_with_every_is_not_asked_again_too_soon(void **state)
 {
-	struct fleet *f = start_fleet((const char *[]){ "a", NULL }, "every = { counts = \"1h\"; };");
+	struct fleet *f =
+	    start_fleet((const char *[]){ "a", NULL }, "every = { counts = \"1h\"; };");
 	(void)state;
 
 	assert_true(scrape_value(f, TOTAL("a")) == 1);
@@ -440,8 +450,9 @@ a_probe_says_who_is_down_and_why(void **state)
 	write_word("b", "absent");
 	assert_int_equal(scrape_probe(f, &req, &body, &reasons), 1);
 	buf_char(&reasons, '\0');
-	assert_string_equal(reasons.ptr, "a: refused by the fake\n"
-					 "b: group states: this server has no states: install some\n");
+	assert_string_equal(reasons.ptr,
+	    "a: refused by the fake\n"
+	    "b: group states: this server has no states: install some\n");
 	buf_free(&body);
 	buf_free(&reasons);
 	end_fleet(f);

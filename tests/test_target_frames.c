@@ -57,11 +57,11 @@ rows_that_make_no_sense_are_refused(void **state)
 
 	memset(endless, 'x', sizeof endless);
 	endless[0] = DONE;
-	assert_false(rows_frame(t, 2, 0, "\0\0", 2));		/* not the ticket */
-	assert_false(rows_frame(t, 1, 1, "\0\0", 2));		/* no such group */
-	assert_false(rows_frame(t, 1, 0, "\0", 1));		/* too short */
-	assert_false(rows_frame(t, 1, 0, "\3\0", 2));		/* LOST has no rows */
-	assert_false(rows_frame(t, 1, 0, "\77\0", 2));		/* no outcome */
+	assert_false(rows_frame(t, 2, 0, "\0\0", 2));               /* not the ticket */
+	assert_false(rows_frame(t, 1, 1, "\0\0", 2));               /* no such group */
+	assert_false(rows_frame(t, 1, 0, "\0", 1));                 /* too short */
+	assert_false(rows_frame(t, 1, 0, "\3\0", 2));               /* LOST has no rows */
+	assert_false(rows_frame(t, 1, 0, "\77\0", 2));              /* no outcome */
 	assert_false(rows_frame(t, 1, 0, endless, sizeof endless)); /* words without end */
 	assert_false(rows_frame(t, 1, 0, bad_record, 3));
 	assert_null(t->groups[0].published);
@@ -73,7 +73,10 @@ rows_that_make_no_sense_are_refused(void **state)
 static void
 an_end_that_makes_no_sense_is_refused(void **state)
 {
-	struct { struct done done; char why[4]; } p = { { 5, true }, "ok" };
+	struct {
+		struct done done;
+		char why[4];
+	} p = { { 5, true }, "ok" };
 	struct frame f = { .type = FRAME_DONE, .ticket = 2 };
 	struct text whole = { (const char *)&p, sizeof p.done + sizeof p.why };
 	struct target *t = asked();

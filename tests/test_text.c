@@ -13,18 +13,18 @@
 /* After ours: it defines fail as a macro. */
 #include <cmocka.h>
 
-
 static void
 numbers_are_whole_or_nothing(void **state)
 {
-	static const char *const bad[] = { "", " 1", "1 ", "0x10", "1e", "--1", "1.2.3", "nan", "inf",
-		"infinity", "1,5", ".", "+", "1_000", "NaN ", "e5" };
+	static const char *const bad[] = { "", " 1", "1 ", "0x10", "1e", "--1", "1.2.3", "nan",
+		"inf", "infinity", "1,5", ".", "+", "1_000", "NaN ", "e5" };
 	static const struct {
 		const char *text;
 		double value;
 	} good[] = { { "0", 0 }, { "42", 42 }, { "-7", -7 }, { "+3", 3 }, { "1.5", 1.5 },
 		{ ".5", .5 }, { "5.", 5 }, { "1e3", 1000 }, { "1E-3", .001 },
-		{ "9007199254740993", 9007199254740992.0 }, { "123456789012345", 123456789012345.0 } };
+		{ "9007199254740993", 9007199254740992.0 },
+		{ "123456789012345", 123456789012345.0 } };
 	double v = -99;
 	(void)state;
 
@@ -97,21 +97,19 @@ cleaning_replaces_what_is_not_utf8(void **state)
 	static const struct {
 		const char *in, *out;
 	} cases[] = {
-		{ "plain", "plain" },
-		{ "a\nb\x7f", "a?b?" },
-		{ "\xc3\xa4", "\xc3\xa4" },
-		{ "\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd" },	/* overlong */
+		{ "plain", "plain" }, { "a\nb\x7f", "a?b?" }, { "\xc3\xa4", "\xc3\xa4" },
+		{ "\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd" },                 /* overlong */
 		{ "\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" }, /* surrogate */
 		{ "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" },
 		{ "\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
-		{ "x\xc3", "x\xef\xbf\xbd" },			/* cut short */
+		{ "x\xc3", "x\xef\xbf\xbd" }, /* cut short */
 	};
 	char out[64], small[6];
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		assert_int_equal(text_clean(out, sizeof out, text_of(cases[i].in)),
-		    strlen(cases[i].out));
+		assert_int_equal(
+		    text_clean(out, sizeof out, text_of(cases[i].in)), strlen(cases[i].out));
 		assert_string_equal(out, cases[i].out);
 	}
 	assert_int_equal(text_clean(small, sizeof small, TEXT("1234\xc3\xa4")), 4);
