@@ -218,7 +218,8 @@ note_info(struct scrape *sc, struct redis *r)
 	if (v.type == REDIS_REPLY_ERROR && is_fatal(v.text))
 		return refused(sc, v.text);
 	/* Some other server of that version may know less than Redis does. */
-	if (sections && memmem(v.text.ptr, v.text.len, "# Keyspace", 10) == NULL)
+	if (sections &&
+	    (v.text.len == 0 || memmem(v.text.ptr, v.text.len, "# Keyspace", 10) == NULL))
 		r->sections_refused = true;
 	r->version = redis_info_version(v.text);
 	struct text version = redis_info_field(v.text, "redis_version");

@@ -18,7 +18,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		harness_begin(&h, "redis://127.0.0.1");
 	if (!redis_replies_open(&h.state.replies))
 		abort();
-	h.state.major = 0;
+	h.state.major = (data[0] & 16) != 0 ? REDIS_HISTOGRAM_MAJOR : 0;
+	h.state.sections_refused = false;
 	h.state.auth = (data[0] & 8) != 0;
 	for (unsigned q = 0; q < REDIS_QUESTIONS; q++) {
 		h.state.answer[q].asked = (data[0] >> q & 1) != 0;
