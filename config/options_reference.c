@@ -139,7 +139,7 @@ print_groups(struct buf *out, const struct collector *c)
 void
 options_reference(const struct collector *c, struct buf *out)
 {
-	buf_printf(out, "\n## Collector `%s`\n\n%s\n\n", c->name, c->about);
+	buf_printf(out, "\n### `%s`\n\n%s\n\n", c->name, c->about);
 	print_options(out, c->options, c->noptions);
 	if (c->ngroups > 0)
 		print_groups(out, c);
@@ -155,6 +155,8 @@ config_reference(const struct collector *const *collectors, size_t n, struct buf
 	print_options(out, log_options, keys_count(log_options));
 	buf_str(out, "\n## Every target\n\n");
 	print_options(out, target_options, keys_count(target_options));
+	if (n > 0)
+		buf_str(out, "\n## Collectors\n");
 	for (size_t i = 0; i < n; i++)
 		options_reference(collectors[i], out);
 }
