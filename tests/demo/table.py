@@ -1,6 +1,7 @@
 """The table of the demo: every metric that the alert rules rely on, what it
 says now, and whether it has moved."""
 import re
+import time
 
 # name -> what it comes from.  The first ones are this version's.
 FAMILIES = {
@@ -68,9 +69,14 @@ class Table:
     def __init__(self, declared):
         self.declared = set(re.findall(r"\b[a-z][a-z0-9_]+\b", declared))
         self.first, self.moved = {}, set()
-        self.page = None
+        self.page = self.began = None
+
+    def seconds(self):
+        """Since the first page."""
+        return time.monotonic() - self.began
 
     def take(self, page):
+        self.began = self.began or time.monotonic()
         self.page = page
         for name in list(FAMILIES) + list(LATER):
             now = family_values(page, name)
