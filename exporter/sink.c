@@ -3,6 +3,7 @@
  */
 #include "sink.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,10 +28,15 @@ row(struct sink *sink, const struct text *values)
 	}
 }
 
+/* A scale such as 1e-6 has no exact double, its inverse has: 5 us are 0.000005
+ * by division and 0.0000049999999999999996 by multiplication. */
 static double
 scaled(const struct metric *m, double value)
 {
-	return m->scale == 0 ? value : value * m->scale;
+	if (m->scale == 0)
+		return value;
+	double inverse = nearbyint(1 / m->scale);
+	return inverse * m->scale == 1 ? value / inverse : value * m->scale;
 }
 
 void

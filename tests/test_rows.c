@@ -240,6 +240,28 @@ records_are_replayed_with_scale(void **state)
 }
 
 static void
+a_scale_does_not_add_digits(void **state)
+{
+	static const struct metric pair[] = {
+		{ .name = "m", .type = GAUGE, .scale = 1e-6, .help = "M." },
+		{ .name = "k", .type = GAUGE, .scale = 1024, .help = "K." },
+	};
+	static const struct group g = { .name = "g", .about = "G.", .metrics = pair, .nmetrics = 2 };
+	struct sink sink = { BUF(SINK_MAX), &g };
+	struct rows *r = rows_new(&g);
+	(void)state;
+
+	row(&sink, NULL);
+	put(&sink, &pair[0], 5);
+	put(&sink, &pair[1], 3);
+	assert_true(sink_replay((struct text){ sink.records.ptr, sink.records.len }, r));
+	assert_true(value(r, 0, 0) == 0.000005);
+	assert_true(value(r, 1, 0) == 3072);
+	buf_free(&sink.records);
+	rows_drop(r);
+}
+
+static void
 a_metric_out_of_range_is_not_replayed(void **state)
 {
 	struct rows *r = rows_new(&group);
@@ -265,6 +287,7 @@ main(void)
 		cmocka_unit_test(a_put_without_a_row_is_dropped),
 		cmocka_unit_test(accumulated_values_go_on_from_a_base),
 		cmocka_unit_test(records_are_replayed_with_scale),
+		cmocka_unit_test(a_scale_does_not_add_digits),
 		cmocka_unit_test(a_metric_out_of_range_is_not_replayed),
 	};
 
