@@ -173,6 +173,25 @@ check_group(struct check *ck, const struct group *g, bool own)
 	}
 }
 
+static void
+check_option(struct check *ck, const struct collector *c, unsigned i)
+{
+	static const char *const common[] = { "collector", "name", "enable", "disable", "every" };
+	const char *name = c->options[i].name;
+
+	ck->row = name;
+	if (!good_name(name) || c->options[i].help == NULL || c->options[i].offset >= c->conf_size) {
+		fault(ck, "an option has a name of a-z, 0-9, _, a help and a place in conf");
+		return;
+	}
+	for (size_t k = 0; k < COUNT(common); k++)
+		if (strcmp(name, common[k]) == 0)
+			fault(ck, "every target has a key of that name");
+	for (unsigned k = 0; k < i; k++)
+		if (strcmp(name, c->options[k].name) == 0)
+			fault(ck, "the option stands twice");
+}
+
 /* `own`: the exporter's own tables may use the label "target". */
 static bool
 check_collector(const struct collector *c, struct buf *faults)
@@ -188,6 +207,9 @@ check_collector(const struct collector *c, struct buf *faults)
 				fault(&ck, "the group %s stands twice", c->groups[i].name);
 		check_group(&ck, &c->groups[i], own);
 	}
+	ck.group = NULL;
+	for (unsigned i = 0; i < c->noptions; i++)
+		check_option(&ck, c, i);
 	return ck.good;
 }
 

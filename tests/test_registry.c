@@ -135,6 +135,31 @@ each_fault_of_a_group_is_found(void **state)
 }
 
 static void
+each_fault_of_an_option_is_found(void **state)
+{
+	static const struct option bad[][2] = {
+		{ { .name = "every", .help = "E." }, { .name = "b", .help = "B." } },
+		{ { .name = "a", .help = "A." }, { .name = "a", .help = "A." } },
+		{ { .name = "A", .help = "A." }, { .name = "b", .help = "B." } },
+		{ { .name = "a" }, { .name = "b", .help = "B." } },
+		{ { .name = "a", .help = "A.", .offset = 8 }, { .name = "b", .help = "B." } },
+	};
+	struct group g = { .name = "g", .about = "G.", .metrics = &good_metric, .nmetrics = 1 };
+	struct buf faults = BUF(1 << 16);
+	struct registry r;
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		struct collector c = { .name = "c", .groups = &g, .ngroups = 1, .collect = no_collect,
+			.options = bad[i], .noptions = 2, .conf_size = 8 };
+		const struct collector *list[] = { &c };
+		assert_false(registry_build(&r, list, 1, &faults));
+		registry_free(&r);
+	}
+	buf_free(&faults);
+}
+
+static void
 all_faults_are_listed_not_only_the_first(void **state)
 {
 	struct metric two[] = { bad_metrics[0].m, bad_metrics[8].m };
@@ -281,6 +306,7 @@ main(void)
 		cmocka_unit_test(each_fault_of_a_metric_is_found),
 		cmocka_unit_test(each_fault_of_a_label_is_found),
 		cmocka_unit_test(each_fault_of_a_group_is_found),
+		cmocka_unit_test(each_fault_of_an_option_is_found),
 		cmocka_unit_test(all_faults_are_listed_not_only_the_first),
 		cmocka_unit_test(equal_names_in_one_collector_are_refused),
 		cmocka_unit_test(two_collectors_share_a_family_only_when_it_is_the_same),
