@@ -180,7 +180,8 @@ check_option(struct check *ck, const struct collector *c, unsigned i)
 	const char *name = c->options[i].name;
 
 	ck->row = name;
-	if (!good_name(name) || c->options[i].help == NULL || c->options[i].offset >= c->conf_size) {
+	if (!good_name(name) || c->options[i].help == NULL ||
+	    c->options[i].offset >= c->conf_size) {
 		fault(ck, "an option has a name of a-z, 0-9, _, a help and a place in conf");
 		return;
 	}

@@ -150,8 +150,13 @@ each_fault_of_an_option_is_found(void **state)
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(bad); i++) {
-		struct collector c = { .name = "c", .groups = &g, .ngroups = 1, .collect = no_collect,
-			.options = bad[i], .noptions = 2, .conf_size = 8 };
+		struct collector c = { .name = "c",
+			.groups = &g,
+			.ngroups = 1,
+			.collect = no_collect,
+			.options = bad[i],
+			.noptions = 2,
+			.conf_size = 8 };
 		const struct collector *list[] = { &c };
 		assert_false(registry_build(&r, list, 1, &faults));
 		registry_free(&r);

@@ -246,7 +246,9 @@ a_scale_does_not_add_digits(void **state)
 		{ .name = "m", .type = GAUGE, .scale = 1e-6, .help = "M." },
 		{ .name = "k", .type = GAUGE, .scale = 1024, .help = "K." },
 	};
-	static const struct group g = { .name = "g", .about = "G.", .metrics = pair, .nmetrics = 2 };
+	static const struct group g = {
+		.name = "g", .about = "G.", .metrics = pair, .nmetrics = 2
+	};
 	struct sink sink = { BUF(SINK_MAX), &g };
 	struct rows *r = rows_new(&g);
 	(void)state;
