@@ -1,5 +1,5 @@
 """Rules for the source that no compiler knows: functions that are not used
-here, headers that compile alone, references that are up to date."""
+here, headers that compile alone."""
 import glob
 import os
 import re
@@ -13,7 +13,6 @@ sys.path.insert(0, os.path.join(HERE, "live"))
 
 import tap	# noqa: E402
 
-BUILD = os.environ.get("DATATIER_BUILD", os.path.join(TOP, "build"))
 FOLDERS = ("exporter", "config", "collectors")
 # Each is unbounded, unchecked, shared between threads, or dependent on the locale.
 BANNED = re.compile(r"\b(strcpy|strcat|strncpy|strncat|stpcpy|sprintf|vsprintf|strtok|atoi|atol|atoll|atof|gets"
@@ -65,14 +64,6 @@ class Source(unittest.TestCase):
         """One object of a name: `ar` would replace the first by the second."""
         names = [os.path.basename(path) for path in sources("c") if "/collectors/" not in path]
         self.assertEqual(sorted(names), sorted(set(names)))
-
-    def test_references_are_up_to_date(self):
-        """`make references` writes them."""
-        for flag, path in (("--metrics", "collectors/METRICS.md"), ("--options", "config/OPTIONS.md")):
-            now = subprocess.run([BUILD + "/datatier_exporter", flag], stdout=subprocess.PIPE,
-                                 check=True, text=True).stdout
-            with open(os.path.join(TOP, path)) as text:
-                self.assertEqual(text.read(), now, path + " is not what the program prints: make references")
 
     def test_nothing_else_is_visible_at_the_top(self):
         done = subprocess.run(["git", "ls-tree", "--name-only", "HEAD"], cwd=TOP, text=True,
