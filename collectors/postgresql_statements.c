@@ -63,9 +63,11 @@ statements_questions(struct postgresql *pg, uint32_t wanted)
 	if (st == NULL || pg->server.extension == 0 || !pg->server.monitor)
 		return wanted & ~all;
 	st->taken = false;
-	if (ledger_unknown(st->ledger) == 0)
-		return wanted & ~learning;
-	return clock_ns() >= st->texts_at ? wanted : wanted & ~BIT(ASK_TEXTS);
+	/* While the texts may not be read, what sessions show now may be gone by
+	 * the time that it is missed. */
+	if (clock_ns() < st->texts_at)
+		return wanted & ~BIT(ASK_TEXTS);
+	return ledger_unknown(st->ledger) > 0 ? wanted : wanted & ~learning;
 }
 
 /* ---- numbers in network order ---- */
@@ -157,6 +159,18 @@ types_learn(struct ledger *ledger, const PGresult *r, enum query_type (*type_of)
 	}
 }
 
+static void
+types_take(const struct postgresql *pg, struct ledger *ledger)
+{
+	const PGresult *types = pg->answers[ASK_TYPES].result;
+	const PGresult *texts = pg->answers[ASK_TEXTS].result;
+
+	if (types != NULL)
+		types_learn(ledger, types, query_type_of_word);
+	if (texts != NULL)
+		types_learn(ledger, texts, query_type_of);
+}
+
 static enum outcome
 types_read(struct scrape *sc, struct statements *st)
 {
@@ -166,15 +180,13 @@ types_read(struct scrape *sc, struct statements *st)
 	enum outcome o = ask_wait(sc, ASK_TEXTS);
 	if (o != DONE)
 		return o;
-	if (pg->answers[ASK_TYPES].result != NULL)
-		types_learn(st->ledger, pg->answers[ASK_TYPES].result, query_type_of_word);
-	if (!texts->asked)
-		return DONE;
-	bool huge = texts->result == NULL || texts->cost > NS_PER_S;
-	int64_t cost = texts->cost > NS_PER_S ? texts->cost : NS_PER_S;
-	st->texts_at = clock_ns() + (huge ? cost * TEXTS_REST_HUGE : texts->cost * TEXTS_REST);
-	if (texts->result != NULL)
-		types_learn(st->ledger, texts->result, query_type_of);
+	if (texts->asked) {
+		bool huge = texts->result == NULL || texts->cost > NS_PER_S;
+		int64_t cost = texts->cost > NS_PER_S ? texts->cost : NS_PER_S;
+		st->texts_at =
+		    clock_ns() + (huge ? cost * TEXTS_REST_HUGE : texts->cost * TEXTS_REST);
+	}
+	types_take(pg, st->ledger);
 	return DONE;
 }
 
@@ -263,6 +275,8 @@ statements_take(struct scrape *sc)
 		    ABSENT, sc, "pg_stat_statements was found just now: the next scrape reads it");
 	if (o == DONE)
 		o = numbers_read(sc, st);
+	if (o == DONE)
+		types_take(pg, st->ledger); /* for entries that are new: counted next time */
 	st->taken = o == DONE;
 	return o;
 }

@@ -224,7 +224,7 @@ static const struct metric acquire_metrics[] = {
 	{ .name = "db_connection_acquire_seconds", .type = HISTOGRAM, .unit = "seconds",
 	  .buckets = acquire_bounds, .nbuckets = COUNT(acquire_bounds), .accumulated = true,
 	  .help = "Time to get a usable connection, from the start of connecting to the answer to "
-	    "a first query, of one new connection per scrape." },
+	    "a first query, of at most one new connection per scrape." },
 };
 static const struct metric pools_metrics[] = {
 	{ .name = "db_pool_size", .type = GAUGE, .source = "pool_size",

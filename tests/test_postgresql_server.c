@@ -451,7 +451,7 @@ option(const char *name)
 }
 
 static void
-target_begin(void)
+target_begin(bool acquire)
 {
 	if (target.state == NULL) {
 		target.conf = calloc(1, collector.conf_size);
@@ -462,6 +462,7 @@ target_begin(void)
 	    server.port);
 	*(const char **)option("uri") = target.uri;
 	*(long long *)option("statements_max") = 1000;
+	*(bool *)option("acquire") = acquire;
 	target.sc = (struct scrape){ .target = "db",
 		.conf = target.conf,
 		.state = target.state,
@@ -570,7 +571,7 @@ check_ending(void **state)
 {
 	const struct ending *e = *state;
 
-	target_begin();
+	target_begin(true);
 	for (int i = 0; i < 2; i++) {
 		atomic_store(&server.manner, e->manner);
 		enum outcome o = scrape();
@@ -590,7 +591,7 @@ static void
 turns_bad_on_a_kept_connection(void **state)
 {
 	(void)state;
-	target_begin();
+	target_begin(false);
 	atomic_store(&server.manner, GOOD);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(scrape(), DONE);
@@ -604,7 +605,7 @@ static void
 console_is_noticed(void **state)
 {
 	(void)state;
-	target_begin();
+	target_begin(false);
 	atomic_store(&server.manner, CONSOLE);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(scrape(), DONE);

@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 import unittest
@@ -308,6 +309,81 @@ def readme_sql():
     return "".join(blocks)
 
 
+class Texts(unittest.TestCase):
+    def test_a_huge_file_of_texts_is_rarely_read(self):
+        """Types come from pg_stat_activity then, where a session shows them."""
+        with rig.Postgres() as server, server.session() as session:
+            server.psql("CREATE EXTENSION pg_stat_statements; CREATE TABLE t (a int)")
+            for i in range(150):
+                session.send("SELECT %s /* %s */" % (", ".join(["1"] * (i + 1)), "x" * 200000))
+                session.answer()
+            with rig.Exporter(config(server.uri())) as exporter:
+                before = settled(exporter, lambda p: False, 0.5)
+                for i in range(15):
+                    session.execute("INSERT INTO t VALUES (%s)" % " + ".join(["1"] * (i + 2)))
+                    page = exporter.scrape()
+                    time.sleep(0.1)
+                reads = float(server.psql("SELECT coalesce(sum(calls), 0) FROM pg_stat_statements"
+                                          " WHERE query LIKE '%datatier_exporter%END AS query%'"))
+                print("# 30 MB of texts were read %d times in %d scrapes" % (reads, 15))
+                self.assertGreaterEqual(reads, 1)
+                self.assertLessEqual(reads, 3)
+                page = exporter.scrape()
+                self.assertEqual(calls(page, "insert") - calls(before, "insert"), 15)
+
+
+class Standby(rig.Postgres):
+    """A copy of primary that follows it."""
+
+    def __init__(self, primary, conf=None):
+        self.primary = primary
+        super().__init__(conf, primary.bindir)
+
+    def _initdb(self, conf, hba):
+        who = {}
+        if self.user:
+            who = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
+        subprocess.run([self.bindir + "/pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast",
+                        "-d", self.primary.uri()], check=True, cwd=self.dir, env=self.environment(), **who)
+        with open(self.data + "/postgresql.conf", "a") as out:
+            for key, value in conf.items():
+                out.write("%s = '%s'\n" % (key, value))
+
+
+@tap.limit(120)
+class Replication(unittest.TestCase):
+    def test_lag_on_both_sides(self):
+        with rig.Postgres() as primary, Standby(primary) as standby:
+            primary.psql("CREATE TABLE t (a int)")
+            both = ('targets = ( { collector = "postgresql"; name = "one"; uri = "%s"; },'
+                    ' { collector = "postgresql"; name = "two"; uri = "%s"; } );\n'
+                    % (primary.uri(), standby.uri()))
+            lag = "db_replication_lag_seconds"
+            with rig.Exporter(both) as exporter:
+                page = settled(exporter, lambda p: p.value(lag, target="two") == 0)
+                self.assertEqual(page.value(lag, target="two"), 0)
+                self.assertIsNotNone(page.value(lag, target="one"))
+                self.assertGreater(page.value("db_wal_bytes_total", target="two"), 0)
+                self.assertTrue(page.select("db_connections", target="two"))
+                self.assertNotIn("warn", exporter.log())
+                # Received and not replayed: the standby is behind.
+                standby.psql("SELECT pg_wal_replay_pause()")
+                scratch.wait_for(lambda: standby.psql("SELECT pg_get_wal_replay_pause_state()")
+                                 == "paused", "replay is paused")
+                primary.psql("INSERT INTO t VALUES (1)")
+                time.sleep(1.5)
+                page = exporter.scrape()
+                self.assertGreater(page.value(lag, target="two"), 1)
+                self.assertLess(page.value(lag, target="two"), 60)
+                standby.psql("SELECT pg_wal_replay_resume()")
+                page = settled(exporter, lambda p: p.value(lag, target="two") == 0)
+                self.assertEqual(page.value(lag, target="two"), 0)
+                # Cut off, it does not claim to be up to date for having replayed all.
+                primary.stop()
+                page = settled(exporter, lambda p: p.value(lag, target="two") > 1)
+                self.assertGreater(page.value(lag, target="two"), 1)
+
+
 class Rights(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -392,6 +468,16 @@ class Rights(unittest.TestCase):
         uri = self.server.uri("locked")
         with rig.Exporter(config(uri, 'password = "right one";')) as exporter:
             self.assertEqual(exporter.scrape().value("datatier_target_up"), 1)
+
+
+class Addresses(unittest.TestCase):
+    def test_what_libpq_does_not_understand_is_refused_without_the_secret(self):
+        for uri in ("postgresql://u:s3cret@h:notaport/db?nosuch=s3cret", "localhost s3cret",
+                    "postgresql://u:s3cret%zz@h/db", "host=h password='s3cret"):
+            with rig.Exporter(config(uri), wait=False) as exporter:
+                self.assertEqual(exporter.wait_exit(), 1)
+                self.assertIn("uri is no PostgreSQL address", exporter.log())
+                self.assertNotIn("s3cret", exporter.log())
 
 
 class Outages(unittest.TestCase):
