@@ -145,7 +145,6 @@ take_listing(struct kafka *k, const struct kafka_conf *conf, struct kafka_listin
 		return;
 	kafka_state_groups(&k->state, &k->groups, l->reply, l->err == RD_KAFKA_RESP_ERR_NO_ERROR);
 	rd_kafka_group_list_destroy(l->reply);
-	k->listed = true;
 }
 
 /* What is to be looked up of one partition. */

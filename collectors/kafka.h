@@ -273,7 +273,6 @@ struct kafka {
 	unsigned             nbrokers;
 	bool                 renew; /* the handle, before the next collection */
 	rd_kafka_resp_err_t  listing_err;
-	bool                 listed; /* some list of groups was got */
 	struct kafka_lookups lookups;
 };
 

@@ -64,7 +64,7 @@ void age_round(const struct histogram *, const struct metric *, struct histogram
 enum { QUESTIONS_MAX = 8, QUESTIONS_FIRST = 5 }; /* a partition, in one collection */
 
 struct questions {
-	double t[QUESTIONS_MAX];
+	double   t[QUESTIONS_MAX];
 	unsigned n, max;
 };
 

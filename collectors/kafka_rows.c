@@ -130,7 +130,8 @@ each_consumption(struct scrape *sc, const struct group *g, consumption_row *emit
 		    "the brokers cannot list their groups: "
 		    "name them in the option group_names");
 	if (s->ngroups == 0 && k->listing_err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return fail(FAILED, sc, "no list of groups: %s", rd_kafka_err2str(k->listing_err));
+		return fail(FAILED, sc, "not every broker listed its groups: %s",
+		    rd_kafka_err2str(k->listing_err));
 	if (s->ngroups > 0 && answered == 0)
 		return fail(FAILED, sc, "no group's offsets came: %s",
 		    k->client.group_err != RD_KAFKA_RESP_ERR_NO_ERROR
@@ -147,8 +148,12 @@ group_rows(struct scrape *sc, const struct group *g, bool states)
 	const struct kafka *k = sc->state;
 	const struct kafka_state *s = &k->state;
 
-	if (!k->listed)
-		return fail(ABSENT, sc, "no list of groups: %s", rd_kafka_err2str(k->listing_err));
+	if (k->listing_err == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
+		return fail(ABSENT, sc, "the brokers cannot list their groups");
+	if (k->listing_err != RD_KAFKA_RESP_ERR_NO_ERROR &&
+	    k->listing_err != RD_KAFKA_RESP_ERR__PARTIAL)
+		return fail(FAILED, sc, "not every broker listed its groups: %s",
+		    rd_kafka_err2str(k->listing_err));
 	for (size_t i = 0; i < s->ngroups; i++) {
 		const struct kafka_group *kg = s->groups[i];
 		if (kg->described != s->now)

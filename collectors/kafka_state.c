@@ -8,13 +8,13 @@
 #include "kafka.h"
 
 const char *const kafka_states[] = { "stable", "preparing_rebalance", "completing_rebalance",
-	"empty", "dead", "other", NULL };
+	"empty", "other", NULL };
 
 unsigned
 kafka_state_index(const char *name)
 {
 	static const char *const theirs[] = { "Stable", "PreparingRebalance", "CompletingRebalance",
-		"Empty", "Dead" };
+		"Empty" };
 	unsigned i = 0;
 
 	while (i < COUNT(theirs) && strcmp(theirs[i], name) != 0)
@@ -279,7 +279,6 @@ forget_groups(struct kafka_state *s)
 	s->ngroups = kept;
 }
 
-/* A broker that has just lost a group still says it is dead. */
 static bool
 is_consumer(const struct rd_kafka_group_info *gi)
 {
@@ -299,14 +298,14 @@ kafka_state_groups(struct kafka_state *s, const struct kafka_select *select,
 		if (g == NULL)
 			continue;
 		g->seen = s->now;
-		unsigned state = kafka_state_index(gi->state != NULL ? gi->state : "");
-		/* Two brokers may list it while it moves: the one that has it
-		 * alive is right. */
-		if (gi->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
-		    (g->described == s->now && strcmp(kafka_states[state], "dead") == 0))
+		/* Dead, and yet it was listed: by a broker that has just lost it
+		 * to another, or it is one of the consumer protocol of Kafka 4,
+		 * which this old question does not tell of. */
+		if (gi->err != RD_KAFKA_RESP_ERR_NO_ERROR || gi->state == NULL ||
+		    strcmp(gi->state, "Dead") == 0)
 			continue;
 		g->described = s->now;
-		g->state = state;
+		g->state = kafka_state_index(gi->state);
 		g->members = (unsigned)gi->member_cnt;
 	}
 	if (complete)

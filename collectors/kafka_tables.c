@@ -74,12 +74,14 @@ static const struct metric waiting_metrics[] = {
 
 static const struct metric member_metrics[] = {
 	{ .name = "queue_consumer_group_members", .type = GAUGE,
-	  .help = "Consumers that are members of the group." },
+	  .help = "Consumers that are members of the group; not told for groups of the consumer "
+		  "protocol of Kafka 4." },
 };
 
 static const struct metric state_metrics[] = {
 	{ .name = "queue_consumer_group_state", .type = GAUGE,
-	  .help = "Whether the group is in this state, 1 or 0." },
+	  .help = "Whether the group is in this state, 1 or 0; not told for groups of the consumer "
+		  "protocol of Kafka 4." },
 };
 
 static const struct metric partition_metrics[] = {

@@ -16,22 +16,21 @@
 
 struct harness {
 	struct kafka_conf conf;
-	struct kafka state;
-	struct sink sink;
-	struct scrape sc;
-	struct registry registry;
-	struct rows *rows[KAFKA_GROUPS];
-	enum outcome outcome[KAFKA_GROUPS];
-	char why[KAFKA_GROUPS][WHY_MAX];
-	struct buf page;
+	struct kafka      state;
+	struct sink       sink;
+	struct scrape     sc;
+	struct registry   registry;
+	struct rows      *rows[KAFKA_GROUPS];
+	enum outcome      outcome[KAFKA_GROUPS];
+	char              why[KAFKA_GROUPS][WHY_MAX];
+	struct buf        page;
 };
 
 /* In place: the scrape points into it. */
-static inline void
-harness_begin(struct harness *h)
+static inline void harness_begin(struct harness *h)
 {
 	static const struct collector *const collectors[] = { &collector };
-	struct buf faults = BUF(1 << 16);
+	struct buf                           faults = BUF(1 << 16);
 
 	*h = (struct harness){ .page = BUF(64 << 20) };
 	h->conf =
@@ -52,8 +51,7 @@ harness_begin(struct harness *h)
 }
 
 /* Every group through the sink into its rows, and the page they make. */
-static inline void
-harness_collect(struct harness *h)
+static inline void harness_collect(struct harness *h)
 {
 	struct view view = { .prefix = TEXT("target=\"events\""), .groups = h->rows };
 
@@ -76,8 +74,7 @@ harness_collect(struct harness *h)
 
 /* One collection, on the kept connection if there is one.  LOST leaves the words
  * in sc.why. */
-static inline enum outcome
-harness_scrape(struct harness *h, int64_t ns)
+static inline enum outcome harness_scrape(struct harness *h, int64_t ns)
 {
 	enum outcome outcome = DONE;
 
@@ -95,8 +92,7 @@ harness_scrape(struct harness *h, int64_t ns)
 }
 
 /* The value of the series written like that, -1: it is not there. */
-static inline double
-harness_value(const struct harness *h, const char *series)
+static inline double harness_value(const struct harness *h, const char *series)
 {
 	size_t len = strlen(series);
 
@@ -107,8 +103,7 @@ harness_value(const struct harness *h, const char *series)
 }
 
 /* The collector itself never forgets a target; here everything vanishes. */
-static inline void
-harness_forget(struct kafka *k)
+static inline void harness_forget(struct kafka *k)
 {
 	kafka_state_metadata(&k->state, &k->topics, &(struct rd_kafka_metadata){ .topic_cnt = 0 });
 	kafka_state_groups(
@@ -125,8 +120,7 @@ harness_forget(struct kafka *k)
 	}
 }
 
-static inline void
-harness_end(struct harness *h)
+static inline void harness_end(struct harness *h)
 {
 	collector.disconnect(&h->sc);
 	h->state.state.now++;

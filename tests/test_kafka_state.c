@@ -29,7 +29,6 @@ setup(void **state)
 	s = &h.state.state;
 	kafka_select_make(&h.state.topics, NULL, "^__", NULL);
 	kafka_select_make(&h.state.groups, NULL, NULL, NULL);
-	h.state.listed = true;
 	now = clock_unix() - 1000;
 	return 0;
 }
@@ -324,8 +323,23 @@ a_group_that_two_brokers_list_is_one(void **state)
 	COMMITTED(0, "t", 1);
 	account();
 	assert_series("queue_consumer_group_state", ",group=\"g\",state=\"stable\"", 1);
-	assert_series("queue_consumer_group_state", ",group=\"g\",state=\"dead\"", 0);
 	assert_series("queue_consumer_group_members", ",group=\"g\"", 2);
+}
+
+/* As a group of Kafka 4's consumer protocol appears to the old question. */
+static void
+a_listed_group_is_not_dead(void **state)
+{
+	(void)state;
+	topic(0, "t", 1);
+	metadata(1);
+	groups("g", "Dead", NULL, NULL);
+	COMMITTED(0, "t", 1);
+	watch();
+	ended(0, 0, 9);
+	account();
+	assert_series("queue_processing_lag_messages", GROUP, 8);
+	assert_series("queue_consumer_group_members", ",group=\"g\"", -1);
 }
 
 static void
@@ -454,6 +468,7 @@ main(void)
 		TEST(a_group_without_an_answer_has_no_rows),
 		TEST(a_list_that_is_not_complete_takes_no_group_away),
 		TEST(a_group_that_two_brokers_list_is_one),
+		TEST(a_listed_group_is_not_dead),
 		TEST(partitions_may_become_more_and_fewer),
 		TEST(strange_metadata_and_offsets_do_no_harm),
 		TEST(an_error_that_passes_does_not_take_a_topic_away),

@@ -644,6 +644,8 @@ class Kafka4(unittest.TestCase):
                              {(group, lag) for (group, _), lag in tool_lags(kafka).items()})
             self.assertEqual({have["group"] for have, _ in
                               page.select("queue_processing_lag_messages")}, {"new", "classic"})
+            self.assertEqual([have["group"] for have, _ in
+                              page.select("queue_consumer_group_members")], ["classic"])
 
 
 if __name__ == "__main__":
