@@ -19,7 +19,7 @@
 #include "clock.h"
 #include "text.h"
 
-#define COLLECTOR_ABI 1u
+#define COLLECTOR_ABI 2u
 #define COUNT(a)      (sizeof(a) / sizeof *(a))
 
 enum collector_limits {
@@ -27,7 +27,8 @@ enum collector_limits {
 	GROUP_LABELS_MAX = 8,
 	COLLECTOR_GROUPS_MAX = 64, /* a scrape keeps one bit per group */
 	HISTOGRAM_BOUNDS_MAX = 32,
-	WHY_MAX = 240, /* bytes kept of fail()'s words */
+	OWN_BOUNDS_MAX = 128, /* of a row that brings its own */
+	WHY_MAX = 240,        /* bytes kept of fail()'s words */
 };
 
 /* ---- what is measured: static tables, read by registry, expose and docs ---- */
@@ -46,6 +47,9 @@ struct metric {
 	/* Added up in the collector's state and not by the server: goes on
 	 * where it was when a worker process had to be started again. */
 	bool             accumulated;
+	/* Every row of the histogram brings its own bounds (put_buckets);
+	 * buckets and nbuckets are empty. */
+	bool             own_bounds;
 };
 
 struct label {
@@ -63,6 +67,10 @@ struct group { /* metrics that share one shape of row */
 	unsigned             nlabels;
 	unsigned             max_rows; /* must be set when a label is open */
 	bool                 off;      /* collected only where the config asks */
+	/* The value of the one label is no label but the name of the family,
+	 * as the configuration or the server knows it; the metrics are patterns
+	 * of such families, one of a type. */
+	bool                 named;
 };
 
 /* ---- what may be configured: parsed into the collector's own struct ---- */
@@ -165,6 +173,12 @@ struct histogram {
 PUBLIC void histogram_observe(
     struct histogram *, const struct metric *, double value, double times);
 PUBLIC void put_histogram(struct sink *, const struct metric *, const struct histogram *);
+
+/* The same for a metric with own_bounds: at most OWN_BOUNDS_MAX finite bounds,
+ * rising; count[n] lie above the last.  A sum that is NaN is not known: then
+ * neither _sum nor _count is given out. */
+PUBLIC void put_buckets(struct sink *, const struct metric *, unsigned n, const double *bounds,
+    double sum, const double *count);
 
 /* Say why; returns its first argument, so `return fail(FAILED, sc, ...)`.
  * Control characters are made harmless; cut to WHY_MAX.  No secret in it. */

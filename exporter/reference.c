@@ -28,6 +28,8 @@ reference_buckets(const struct metric *m, struct buf *out)
 	}
 	if (m->nbuckets > 0)
 		buf_str(out, ".");
+	if (m->own_bounds)
+		buf_str(out, " Buckets: as the source has them.");
 }
 
 static void
@@ -37,6 +39,8 @@ reference_group(const struct group *g, struct buf *out)
 	    g->about);
 	if (g->max_rows > 0)
 		buf_printf(out, "At most %u rows.\n", g->max_rows);
+	if (g->named)
+		buf_str(out, "The names below are patterns: the families keep their own.\n");
 	buf_str(out, "\n| metric | type | labels | meaning |\n|---|---|---|---|\n");
 	for (unsigned i = 0; i < g->nmetrics; i++) {
 		const struct metric *m = &g->metrics[i];

@@ -66,6 +66,8 @@ family_len(const struct metric *m)
 								: len;
 }
 
+static const char *const suffixes[] = { "_bucket", "_count", "_sum", "_created" };
+
 static bool
 one_sentence(const char *help)
 {
@@ -80,6 +82,15 @@ check_buckets(struct check *ck, const struct metric *m)
 	if (m->type != HISTOGRAM) {
 		if (m->nbuckets > 0)
 			fault(ck, "only a histogram has buckets");
+		if (m->own_bounds)
+			fault(ck, "only a histogram has bounds of its rows");
+		return;
+	}
+	if (m->own_bounds) {
+		/* Values of two lives cannot be added up where bounds differ. */
+		if (m->nbuckets > 0 || m->accumulated)
+			fault(ck, "with bounds of its rows a histogram has none of its own and is "
+				  "not accumulated");
 		return;
 	}
 	if (m->nbuckets == 0 || m->nbuckets > HISTOGRAM_BOUNDS_MAX || m->buckets == NULL) {
@@ -94,12 +105,11 @@ check_buckets(struct check *ck, const struct metric *m)
 static void
 check_suffix(struct check *ck, const struct metric *m)
 {
-	static const char *const reserved[] = { "_bucket", "_count", "_sum", "_created" };
 	char unit[NAME_MAX_LEN + 2];
 
-	for (size_t i = 0; i < COUNT(reserved); i++)
-		if (ends_in(m->name, reserved[i]))
-			fault(ck, "the suffix %s is reserved", reserved[i]);
+	for (size_t i = 0; i < COUNT(suffixes); i++)
+		if (ends_in(m->name, suffixes[i]))
+			fault(ck, "the suffix %s is reserved", suffixes[i]);
 	if ((m->type == COUNTER) != ends_in(m->name, "_total"))
 		fault(ck, "a counter, and only a counter, ends in _total");
 	if ((m->type == INFO) != ends_in(m->name, "_info"))
@@ -134,7 +144,7 @@ check_metric(struct check *ck, const struct metric *m)
 static void
 check_label(struct check *ck, const struct group *g, unsigned i, bool own)
 {
-	static const char *const reserved[] = { "le", "quantile", "target", "job", "instance" };
+	static const char *const reserved[] = { "le", "quantile", "target", "job" };
 	const char *name = g->labels[i].name;
 
 	ck->row = name;
@@ -150,6 +160,22 @@ check_label(struct check *ck, const struct group *g, unsigned i, bool own)
 			fault(ck, "the label stands twice");
 	if (g->labels[i].values == NULL && g->max_rows == 0)
 		fault(ck, "an open label needs max_rows");
+}
+
+static void
+check_named(struct check *ck, const struct group *g)
+{
+	unsigned seen = 0;
+
+	if (g->nlabels != 1)
+		fault(ck, "the families of a named group have the one label that is their name");
+	for (unsigned i = 0; i < g->nmetrics && i < GROUP_METRICS_MAX; i++) {
+		unsigned bit = 1u << (unsigned)g->metrics[i].type % 32;
+		if ((seen & bit) != 0 || g->metrics[i].type == INFO || g->metrics[i].unit != NULL)
+			fault(ck, "a named group has at most one gauge, counter and histogram, "
+				  "and knows no units");
+		seen |= bit;
+	}
 }
 
 static void
@@ -171,6 +197,9 @@ check_group(struct check *ck, const struct group *g, bool own)
 		ck->row = NULL;
 		check_metric(ck, &g->metrics[i]);
 	}
+	ck->row = NULL;
+	if (g->named)
+		check_named(ck, g);
 }
 
 static void
@@ -236,6 +265,8 @@ same_labels(const struct group *a, const struct group *b)
 static bool
 same_buckets(const struct metric *a, const struct metric *b)
 {
+	if (a->own_bounds || b->own_bounds)
+		return true;
 	return a->nbuckets == b->nbuckets &&
 	       (a->nbuckets == 0 ||
 		   memcmp(a->buckets, b->buckets, a->nbuckets * sizeof *a->buckets) == 0);
@@ -265,16 +296,26 @@ may_share(const struct registry *r, const struct family *f, const struct family_
 /* Equal names, or names that would meet in one of the two formats
  * (redis_x and redis_x_total; h_count of a histogram h is refused by suffix). */
 static struct family *
-find_family(struct registry *r, const struct metric *m)
+find_family(const struct registry *r, struct text name)
 {
-	size_t len = family_len(m);
-
 	for (unsigned i = 0; i < r->nfamilies; i++) {
 		const struct metric *other = r->families[i].metric;
-		if (family_len(other) == len && memcmp(other->name, m->name, len) == 0)
+		if (text_equal((struct text){ other->name, family_len(other) }, name))
 			return &r->families[i];
 	}
 	return NULL;
+}
+
+bool
+registry_may_name(const struct registry *r, struct text family)
+{
+	for (size_t i = 0; i < COUNT(suffixes); i++) {
+		size_t len = strlen(suffixes[i]);
+		if (family.len >= len &&
+		    memcmp(family.ptr + family.len - len, suffixes[i], len) == 0)
+			return false;
+	}
+	return find_family(r, family) == NULL;
 }
 
 static void *
@@ -291,7 +332,7 @@ static bool
 add_use(struct registry *r, struct family_use u, struct buf *faults)
 {
 	const struct metric *m = &group_of(r, &u)->metrics[u.metric];
-	struct family *f = find_family(r, m);
+	struct family *f = find_family(r, (struct text){ m->name, family_len(m) });
 
 	if (f != NULL && !may_share(r, f, &u)) {
 		buf_printf(faults,
@@ -303,7 +344,7 @@ add_use(struct registry *r, struct family_use u, struct buf *faults)
 	if (f == NULL) {
 		r->families = grown(r->families, r->nfamilies + 1, sizeof *r->families);
 		f = &r->families[r->nfamilies++];
-		*f = (struct family){ .metric = m };
+		*f = (struct family){ .metric = m, .named = group_of(r, &u)->named };
 	}
 	f->uses = grown(f->uses, f->nuses + 1, sizeof *f->uses);
 	f->uses[f->nuses++] = u;
@@ -325,18 +366,26 @@ add_uses(struct registry *r, unsigned number, struct buf *faults)
 
 /* ---- heads ---- */
 
-static char *
-make_head(const struct metric *m, bool openmetrics)
+void
+registry_head(struct buf *b, const struct metric *m, struct text family, bool openmetrics)
 {
-	struct buf b = BUF(4096);
-	int len = (int)(openmetrics ? family_len(m) : strlen(m->name));
+	int len = (int)family.len;
 	/* Text 0.0.4 knows no info: it is a gauge that is always 1. */
 	const char *type = m->type == INFO && !openmetrics ? "gauge" : metric_type_names[m->type];
 
 	buf_printf(
-	    &b, "# HELP %.*s %s\n# TYPE %.*s %s\n", len, m->name, m->help, len, m->name, type);
+	    b, "# HELP %.*s %s\n# TYPE %.*s %s\n", len, family.ptr, m->help, len, family.ptr, type);
 	if (openmetrics && m->unit != NULL)
-		buf_printf(&b, "# UNIT %.*s %s\n", len, m->name, m->unit);
+		buf_printf(b, "# UNIT %.*s %s\n", len, family.ptr, m->unit);
+}
+
+static char *
+make_head(const struct metric *m, bool openmetrics)
+{
+	struct buf b = BUF(4096);
+	size_t len = openmetrics ? family_len(m) : strlen(m->name);
+
+	registry_head(&b, m, (struct text){ m->name, len }, openmetrics);
 	buf_char(&b, '\0');
 	if (!buf_ok(&b))
 		abort();
@@ -350,7 +399,7 @@ prepare(struct family *f)
 
 	f->head[false] = make_head(m, false);
 	f->head[true] = make_head(m, true);
-	if (m->type != HISTOGRAM)
+	if (m->type != HISTOGRAM || m->own_bounds)
 		return;
 	f->le = grown(NULL, m->nbuckets + 1, sizeof *f->le);
 	for (unsigned i = 0; i <= m->nbuckets; i++) {

@@ -20,9 +20,10 @@ struct family_use { /* one table row that feeds a family */
 struct family {
 	const struct metric *metric;  /* name, type, unit and help; of the first use */
 	char                *head[2]; /* # HELP, # TYPE, # UNIT; [true]: OpenMetrics */
-	char               **le;      /* per bound and for +Inf: `le="0.5"` */
+	char               **le;      /* per bound and for +Inf: `le="0.5"`; NULL: own_bounds */
 	struct family_use   *uses;
 	unsigned             nuses;
+	bool                 named; /* a pattern: its rows name their families */
 };
 
 struct registry {
@@ -37,6 +38,14 @@ struct registry {
 bool registry_build(
     struct registry *, const struct collector *const *, size_t n, struct buf *faults);
 void registry_free(struct registry *);
+
+/* May the rows of a named group call their family so?  Not like one of the
+ * tables, nor like a part of a histogram. */
+bool registry_may_name(const struct registry *, struct text family);
+
+/* # HELP, # TYPE and # UNIT of a family; in OpenMetrics its name is without
+ * _total and _info. */
+void registry_head(struct buf *, const struct metric *, struct text family, bool openmetrics);
 
 /* The collector's number in the registry, -1: not there. */
 int registry_find(const struct registry *, const struct collector *);

@@ -246,27 +246,78 @@ all_counts(double sum, const double *count, unsigned n)
 	return true;
 }
 
+/* bounds NULL: they are the metric's. */
+static void
+append_bins(struct rows *r, unsigned metric, unsigned n, const double *bounds, double sum,
+    const double *count)
+{
+	uint32_t own = bounds != NULL ? 1 + n : 0;
+	void *grown;
+
+	if (!may_put(r, metric))
+		return;
+	if (!ROOM(r->bins, r->capbins, r->nbins + own + n + 2)) {
+		r->refused[REFUSED_SIZE]++;
+		return;
+	}
+	double *at = r->bins + r->nbins;
+	append(r, metric, r->nbins);
+	r->nbins += own + n + 2;
+	if (bounds != NULL) {
+		*at++ = n;
+		memcpy(at, bounds, n * sizeof *bounds);
+		at += n;
+	}
+	*at++ = sum;
+	memcpy(at, count, (n + 1) * sizeof *count);
+}
+
 void
 rows_put_histogram(struct rows *r, unsigned metric, double sum, const double *count)
 {
 	const struct metric *m = &r->group->metrics[metric];
-	unsigned n = m->nbuckets + 1;
-	void *grown;
 
-	if (m->type != HISTOGRAM || !all_counts(sum, count, n)) {
+	if (m->type != HISTOGRAM || m->own_bounds || !all_counts(sum, count, m->nbuckets + 1))
 		r->refused[REFUSED_VALUE]++;
-		return;
+	else
+		append_bins(r, metric, m->nbuckets, NULL, sum, count);
+}
+
+static bool
+rising(const double *bounds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!isfinite(bounds[i]) || (i > 0 && bounds[i] <= bounds[i - 1]))
+			return false;
+	return true;
+}
+
+void
+rows_put_buckets(struct rows *r, unsigned metric, unsigned n, const double *bounds, double sum,
+    const double *count)
+{
+	const struct metric *m = &r->group->metrics[metric];
+
+	if (m->type != HISTOGRAM || !m->own_bounds || n > OWN_BOUNDS_MAX || !rising(bounds, n) ||
+	    !all_counts(isnan(sum) ? 0 : sum, count, n + 1))
+		r->refused[REFUSED_VALUE]++;
+	else
+		append_bins(r, metric, n, bounds, sum, count);
+}
+
+struct bins
+rows_bins(const struct rows *r, const struct metric *m, const struct sample *s)
+{
+	const double *at = r->bins + (uint32_t)s->value;
+	struct bins b = { m->buckets, at, at + 1, m->nbuckets };
+
+	if (m->own_bounds) {
+		b.n = (unsigned)*at;
+		b.bounds = at + 1;
+		b.sum = at + 1 + b.n;
+		b.count = b.sum + 1;
 	}
-	if (!may_put(r, metric))
-		return;
-	if (!ROOM(r->bins, r->capbins, r->nbins + n + 1)) {
-		r->refused[REFUSED_SIZE]++;
-		return;
-	}
-	r->bins[r->nbins] = sum;
-	memcpy(r->bins + r->nbins + 1, count, n * sizeof *count);
-	append(r, metric, r->nbins);
-	r->nbins += n + 1;
+	return b;
 }
 
 static void

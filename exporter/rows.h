@@ -32,7 +32,7 @@ extern const char *const refusal_names[REFUSALS + 1]; /* NULL ends it */
 #define NO_SAMPLE UINT32_MAX
 
 struct sample {
-	double   value;     /* histograms: index of the sum in bins */
+	double   value;     /* histograms: where it begins in bins */
 	uint32_t row, next; /* next of the same metric, NO_SAMPLE ends it */
 };
 
@@ -46,7 +46,9 @@ struct rows {
 	struct sample      *samples;
 	struct label_row   *row;
 	char               *text;
-	double             *bins; /* per histogram: sum, then the counts, not cumulative */
+	/* Per histogram: the number of its bounds and these, where the metric
+	 * has own_bounds; sum; then the counts, not cumulative. */
+	double             *bins;
 	uint32_t           *seen; /* row numbers + 1 by hash of their text; 0: free */
 	uint32_t            nsamples, capsamples, nrows, caprows, ntext, captext;
 	uint32_t            nbins, capbins, capseen;
@@ -68,6 +70,17 @@ void rows_begin(struct rows *, const struct text *values);
 void rows_put(struct rows *, unsigned metric, double value);
 /* count: nbuckets + 1 numbers, not cumulative. */
 void rows_put_histogram(struct rows *, unsigned metric, double sum, const double *count);
+/* The same for a metric with own_bounds. */
+void rows_put_buckets(struct rows *, unsigned metric, unsigned n, const double *bounds, double sum,
+    const double *count);
+
+struct bins {                 /* a histogram as it lies in rows.bins */
+	const double *bounds; /* n of them */
+	const double *sum;
+	const double *count; /* n + 1 */
+	unsigned      n;
+};
+struct bins rows_bins(const struct rows *, const struct metric *, const struct sample *);
 
 /* Adds what base has to the accumulated metrics of the same row: the counters
  * of a new worker go on where those of the old one were. */

@@ -67,6 +67,18 @@ put_histogram(struct sink *sink, const struct metric *m, const struct histogram 
 }
 
 void
+put_buckets(struct sink *sink, const struct metric *m, unsigned n, const double *bounds, double sum,
+    const double *count)
+{
+	buf_char(&sink->records, 'B');
+	add_u32(&sink->records, (uint32_t)(m - sink->group->metrics));
+	add_u32(&sink->records, n);
+	buf_add(&sink->records, bounds, n * sizeof *bounds);
+	buf_add(&sink->records, &sum, sizeof sum);
+	buf_add(&sink->records, count, (n + 1) * sizeof *count);
+}
+
+void
 histogram_observe(struct histogram *h, const struct metric *m, double value, double times)
 {
 	unsigned i = 0;
@@ -168,6 +180,20 @@ replay_histogram(struct text *t, struct rows *r)
 	return true;
 }
 
+static bool
+replay_buckets(struct text *t, struct rows *r)
+{
+	double bounds[OWN_BOUNDS_MAX], count[OWN_BOUNDS_MAX + 1], sum;
+	uint32_t metric, n;
+
+	if (!take_metric(t, r, &metric) || !take(t, &n, sizeof n) || n > OWN_BOUNDS_MAX ||
+	    !take(t, bounds, n * sizeof *bounds) || !take(t, &sum, sizeof sum) ||
+	    !take(t, count, (n + 1) * sizeof *count))
+		return false;
+	rows_put_buckets(r, metric, n, bounds, sum, count);
+	return true;
+}
+
 bool
 sink_replay(struct text t, struct rows *r)
 {
@@ -177,6 +203,7 @@ sink_replay(struct text t, struct rows *r)
 		bool good = kind == 'R'   ? replay_row(&t, r)
 			    : kind == 'P' ? replay_put(&t, r)
 			    : kind == 'H' ? replay_histogram(&t, r)
+			    : kind == 'B' ? replay_buckets(&t, r)
 					  : false;
 		if (!good)
 			return false;

@@ -6,6 +6,7 @@
  *	record  = 'R' { u32 length, bytes } per label of the group
  *	        | 'P' u32 metric, f64 value
  *	        | 'H' u32 metric, f64 sum, f64 count[nbuckets + 1]
+ *	        | 'B' u32 metric, u32 n, f64 bounds[n], f64 sum, f64 count[n + 1]
  *
  * Numbers in the machine's own order: both ends are the same program.
  */

@@ -52,6 +52,11 @@ static const struct { struct metric m; const char *fault; } bad_metrics[] = {
 	{ { .name = "x", .type = HISTOGRAM, .help = "An x.", .buckets = falling, .nbuckets = 2 }, "does not rise" },
 	{ { .name = "x", .type = HISTOGRAM, .help = "An x.", .buckets = infinite, .nbuckets = 2 }, "not finite" },
 	{ { .name = "x", .type = HISTOGRAM, .help = "An x.", .buckets = rising, .nbuckets = 33 }, "bounds" },
+	{ { .name = "x", .type = GAUGE, .help = "An x.", .own_bounds = true }, "only a histogram" },
+	{ { .name = "x", .type = HISTOGRAM, .help = "An x.", .own_bounds = true, .accumulated = true },
+	    "not accumulated" },
+	{ { .name = "x", .type = HISTOGRAM, .help = "An x.", .own_bounds = true, .buckets = rising,
+	    .nbuckets = 2 }, "none of its own" },
 	{ { .name = "x", .type = (enum metric_type)9, .help = "An x." }, "unknown type" },
 	{ { .name = "x", .type = GAUGE, .help = "An x.", .scale = NAN }, "scale" },
 };
@@ -132,6 +137,35 @@ each_fault_of_a_group_is_found(void **state)
 	expect_fault(&unnamed, "a group's name");
 	expect_fault(&silent, "about is missing");
 	expect_fault(&full, "1 to 64 metrics");
+}
+
+static void
+each_fault_of_a_named_group_is_found(void **state)
+{
+	static const struct metric unit[] = {
+		{ .name = "x_bytes", .type = GAUGE, .unit = "bytes", .help = "An x." }
+	};
+	static const struct metric two[] = { { .name = "x", .type = GAUGE, .help = "An x." },
+		{ .name = "y", .type = GAUGE, .help = "A y." } };
+	struct group g = { .name = "g",
+		.about = "G.",
+		.metrics = &good_metric,
+		.nmetrics = 1,
+		.labels = open_label,
+		.nlabels = 1,
+		.max_rows = 1,
+		.named = true };
+	(void)state;
+
+	expect_fault(&g, NULL);
+	g.metrics = unit;
+	expect_fault(&g, "knows no units");
+	g.metrics = two;
+	g.nmetrics = 2;
+	expect_fault(&g, "at most one gauge");
+	g.nmetrics = 1;
+	g.nlabels = 0;
+	expect_fault(&g, "the one label");
 }
 
 static void
@@ -304,6 +338,126 @@ both_formats_are_as_in_the_files(void **state)
 	buf_free(&faults);
 }
 
+/* clang-format off */
+enum { PATTERN_TOTAL, PATTERN_LEVEL, PATTERN_TIME };
+static const struct metric patterns[] = {
+	[PATTERN_TOTAL] = { .name = "page_total", .type = COUNTER, .help = "From a page." },
+	[PATTERN_LEVEL] = { .name = "page_level", .type = GAUGE, .help = "From a page." },
+	[PATTERN_TIME] = { .name = "page_time", .type = HISTOGRAM, .own_bounds = true, .help = "From a page." },
+};
+static const struct group named_group = { .name = "named", .about = "N.", .metrics = patterns,
+	.nmetrics = COUNT(patterns), .labels = shown_labels, .nlabels = 1, .max_rows = 20, .named = true };
+static const struct collector naming = { COLLECTOR_HEAD, .name = "naming", .about = "N.",
+	.groups = &named_group, .ngroups = 1, .collect = no_collect };
+/* clang-format on */
+
+static void
+begin_named(struct rows *r, const char *name)
+{
+	rows_begin(r, (struct text[]){ text_of(name) });
+}
+
+/* Names that nothing may have in a page are in it, too. */
+static struct rows *
+named_rows(void)
+{
+	static const double bounds[] = { 0.1, 1 }, count[] = { 1, 2, 3 };
+	static const char *const bad_gauges[] = { "", "9x", "a b", "x_count", "x_total",
+		"shop_never", "shop_visits", "caf\xc3\xa9", "x\"y" };
+	struct rows *r = rows_new(&named_group);
+
+	for (size_t i = 0; i < COUNT(bad_gauges); i++) {
+		begin_named(r, bad_gauges[i]);
+		rows_put(r, PATTERN_LEVEL, 1);
+	}
+	begin_named(r, "no_counter");
+	rows_put(r, PATTERN_TOTAL, 1);
+	begin_named(r, "Zoo:level");
+	rows_put(r, PATTERN_LEVEL, -2.5);
+	begin_named(r, "calls_total");
+	rows_put(r, PATTERN_TOTAL, 7);
+	begin_named(r, "wait_seconds");
+	rows_put_buckets(r, PATTERN_TIME, 2, bounds, 3.25, count);
+	begin_named(r, "half_known");
+	rows_put_buckets(r, PATTERN_TIME, 1, bounds, NAN, count);
+	return r;
+}
+
+static void
+rows_may_name_their_families(void **state)
+{
+	const struct collector *list[] = { &naming, &shown };
+	struct rows *a = named_rows(), *b = rows_new(&named_group);
+	struct text pa = expose_prefix("first"), pb = expose_prefix("second");
+	struct view views[] = { { pa, 0, &a }, { pb, 0, &b } };
+	struct buf faults = BUF(4096), out = BUF(1 << 16);
+	struct registry r;
+	(void)state;
+
+	begin_named(b, "calls_total");
+	rows_put(b, PATTERN_TOTAL, 9);
+	begin_named(b, "wait_seconds"); /* another type than the first target's */
+	rows_put(b, PATTERN_LEVEL, 1);
+	begin_named(b, "calls"); /* in OpenMetrics the same family */
+	rows_put(b, PATTERN_LEVEL, 1);
+	assert_true(registry_build(&r, list, 2, &faults));
+	expose(&out, &r, views, 2, false);
+	expect_file("tests/golden/expose/named.txt", &out);
+	buf_reset(&out);
+	expose(&out, &r, views, 2, true);
+	expect_file("tests/golden/expose/named.om", &out);
+	registry_free(&r);
+	rows_drop(a);
+	rows_drop(b);
+	free((void *)(uintptr_t)pa.ptr);
+	free((void *)(uintptr_t)pb.ptr);
+	buf_free(&out);
+	buf_free(&faults);
+}
+
+static void
+bounds_of_rows_stand_beside_those_of_a_table(void **state)
+{
+	static const double table[] = { 1 }, own[] = { 0.25, 2.5 }, count[] = { 4, 5, 6 };
+	struct metric of_table = {
+		.name = "x_time", .type = HISTOGRAM, .help = "X.", .buckets = table, .nbuckets = 1
+	};
+	struct metric of_rows = {
+		.name = "x_time", .type = HISTOGRAM, .help = "X.", .own_bounds = true
+	};
+	struct group g1 = { .name = "g", .about = "G.", .metrics = &of_rows, .nmetrics = 1 };
+	struct group g2 = { .name = "g", .about = "G.", .metrics = &of_table, .nmetrics = 1 };
+	struct collector c1 = { .name = "c1", .groups = &g1, .ngroups = 1, .collect = no_collect };
+	struct collector c2 = { .name = "c2", .groups = &g2, .ngroups = 1, .collect = no_collect };
+	const struct collector *list[] = { &c1, &c2 };
+	struct rows *a = rows_new(&g1), *b = rows_new(&g2);
+	struct view views[] = { { TEXT("target=\"a\""), 0, &a }, { TEXT("target=\"b\""), 1, &b } };
+	struct buf faults = BUF(4096), out = BUF(1 << 16);
+	struct registry r;
+	(void)state;
+
+	rows_begin(a, NULL);
+	rows_put_buckets(a, 0, 2, own, 8, count);
+	rows_begin(b, NULL);
+	rows_put_histogram(b, 0, 9, count);
+	assert_true(registry_build(&r, list, 2, &faults));
+	expose(&out, &r, views, 2, false);
+	buf_char(&out, '\0');
+	assert_string_equal(out.ptr, "# HELP x_time X.\n# TYPE x_time histogram\n"
+				     "x_time_bucket{target=\"a\",le=\"0.25\"} 4\n"
+				     "x_time_bucket{target=\"a\",le=\"2.5\"} 9\n"
+				     "x_time_bucket{target=\"a\",le=\"+Inf\"} 15\n"
+				     "x_time_sum{target=\"a\"} 8\nx_time_count{target=\"a\"} 15\n"
+				     "x_time_bucket{target=\"b\",le=\"1.0\"} 4\n"
+				     "x_time_bucket{target=\"b\",le=\"+Inf\"} 9\n"
+				     "x_time_sum{target=\"b\"} 9\nx_time_count{target=\"b\"} 9\n");
+	registry_free(&r);
+	rows_drop(a);
+	rows_drop(b);
+	buf_free(&out);
+	buf_free(&faults);
+}
+
 int
 main(void)
 {
@@ -311,12 +465,15 @@ main(void)
 		cmocka_unit_test(each_fault_of_a_metric_is_found),
 		cmocka_unit_test(each_fault_of_a_label_is_found),
 		cmocka_unit_test(each_fault_of_a_group_is_found),
+		cmocka_unit_test(each_fault_of_a_named_group_is_found),
 		cmocka_unit_test(each_fault_of_an_option_is_found),
 		cmocka_unit_test(all_faults_are_listed_not_only_the_first),
 		cmocka_unit_test(equal_names_in_one_collector_are_refused),
 		cmocka_unit_test(two_collectors_share_a_family_only_when_it_is_the_same),
 		cmocka_unit_test(the_exporters_own_tables_are_good),
 		cmocka_unit_test(both_formats_are_as_in_the_files),
+		cmocka_unit_test(rows_may_name_their_families),
+		cmocka_unit_test(bounds_of_rows_stand_beside_those_of_a_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

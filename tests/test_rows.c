@@ -16,13 +16,14 @@
 
 /* clang-format off */
 static const double bounds[] = { 1, 10 };
-enum { CALLS, LEVEL, TIME, ABOUT };
+enum { CALLS, LEVEL, TIME, ABOUT, OWN };
 static const struct metric metrics[] = {
 	[CALLS] = { .name = "t_calls_total", .type = COUNTER, .accumulated = true, .help = "C." },
 	[LEVEL] = { .name = "t_level", .type = GAUGE, .scale = 0.001, .source = "level_ms", .help = "L." },
 	[TIME] = { .name = "t_time_seconds", .type = HISTOGRAM, .accumulated = true, .unit = "seconds",
 	    .buckets = bounds, .nbuckets = COUNT(bounds), .help = "T." },
 	[ABOUT] = { .name = "t_info", .type = INFO, .help = "I." },
+	[OWN] = { .name = "t_own", .type = HISTOGRAM, .own_bounds = true, .help = "O." },
 };
 static const char *const colours[] = { "red", "green", NULL };
 static const struct label labels[] = { { "name", NULL }, { "colour", colours } };
@@ -240,6 +241,63 @@ records_are_replayed_with_scale(void **state)
 }
 
 static void
+a_row_may_bring_bounds_of_its_own(void **state)
+{
+	static const double own[] = { 0.5, 7 }, count[] = { 1, 2, 3 }, alone[] = { 9 };
+	struct sink sink = { BUF(SINK_MAX), &group };
+	struct rows *r = rows_new(&group);
+	(void)state;
+
+	row(&sink, (struct text[]){ TEXT("a"), TEXT("green") });
+	put_buckets(&sink, &metrics[OWN], 2, own, 4.5, count);
+	row(&sink, (struct text[]){ TEXT("b"), TEXT("green") });
+	put_buckets(&sink, &metrics[OWN], 0, NULL, NAN, alone);
+	assert_true(sink_replay((struct text){ sink.records.ptr, sink.records.len }, r));
+	assert_int_equal(r->nsamples, 2);
+	struct bins b = rows_bins(r, &metrics[OWN], &r->samples[0]);
+	assert_true(b.n == 2 && *b.sum == 4.5);
+	assert_memory_equal(b.bounds, own, sizeof own);
+	assert_memory_equal(b.count, count, sizeof count);
+	b = rows_bins(r, &metrics[OWN], &r->samples[1]);
+	assert_true(b.n == 0 && isnan(*b.sum) && b.count[0] == 9);
+
+	for (size_t len = 0; len <= sink.records.len; len++) {
+		rows_reset(r);
+		char *copy = malloc(len + 1);
+		memcpy(copy, sink.records.ptr, len);
+		sink_replay((struct text){ copy, len }, r);
+		free(copy);
+	}
+	buf_free(&sink.records);
+	rows_drop(r);
+}
+
+static void
+bounds_of_a_row_are_not_believed(void **state)
+{
+	static const double falls[] = { 7, 7 }, count[] = { 1, 2, 3 }, minus[] = { 1, -2, 3 },
+			    good[] = { 1, 2 }, infinite[] = { 1, INFINITY };
+	char many[9 + 8 * 2 * OWN_BOUNDS_MAX] = { 'B', OWN };
+	uint32_t n = OWN_BOUNDS_MAX + 1;
+	struct rows *r = rows_new(&group);
+	(void)state;
+
+	begin(r, "a", "red");
+	rows_put_buckets(r, OWN, 2, falls, 1, count);
+	rows_put_buckets(r, OWN, 2, infinite, 1, count);
+	rows_put_buckets(r, OWN, 2, good, 1, minus);
+	rows_put_buckets(r, OWN, 2, good, INFINITY, count);
+	rows_put_buckets(r, TIME, 2, good, 1, count); /* has bounds of its own */
+	rows_put_histogram(r, OWN, 1, count);
+	rows_put_buckets(r, LEVEL, 2, good, 1, count);
+	assert_int_equal(r->refused[REFUSED_VALUE], 7);
+	assert_int_equal(r->nsamples, 0);
+	memcpy(many + 5, &n, sizeof n);
+	assert_false(sink_replay((struct text){ many, sizeof many }, r));
+	rows_drop(r);
+}
+
+static void
 a_scale_does_not_add_digits(void **state)
 {
 	static const struct metric pair[] = {
@@ -289,6 +347,8 @@ main(void)
 		cmocka_unit_test(a_put_without_a_row_is_dropped),
 		cmocka_unit_test(accumulated_values_go_on_from_a_base),
 		cmocka_unit_test(records_are_replayed_with_scale),
+		cmocka_unit_test(a_row_may_bring_bounds_of_its_own),
+		cmocka_unit_test(bounds_of_a_row_are_not_believed),
 		cmocka_unit_test(a_scale_does_not_add_digits),
 		cmocka_unit_test(a_metric_out_of_range_is_not_replayed),
 	};

@@ -17,13 +17,23 @@ static const struct metric metrics[] = {
 	{ .name = "t_level", .type = GAUGE, .help = "L." },
 	{ .name = "t_time", .type = HISTOGRAM, .accumulated = true, .buckets = bounds,
 	    .nbuckets = COUNT(bounds), .help = "T." },
+	{ .name = "t_own", .type = HISTOGRAM, .own_bounds = true, .help = "O." },
 };
 static const char *const colours[] = { "red", "green", NULL };
 static const struct label labels[] = { { "name", NULL }, { "colour", colours } };
 static const struct group group = { .name = "t", .about = "T.", .metrics = metrics,
 	.nmetrics = COUNT(metrics), .labels = labels, .nlabels = COUNT(labels), .max_rows = 3 };
-static const struct collector collector_of_test = { COLLECTOR_HEAD, .name = "t", .about = "T.",
-	.groups = &group, .ngroups = 1 };
+static const struct metric patterns[] = {
+	{ .name = "n_calls_total", .type = COUNTER, .help = "C." },
+	{ .name = "n_level", .type = GAUGE, .help = "L." },
+	{ .name = "n_own", .type = HISTOGRAM, .own_bounds = true, .help = "O." },
+};
+static const struct group named = { .name = "n", .about = "N.", .metrics = patterns,
+	.nmetrics = COUNT(patterns), .labels = labels, .nlabels = 1, .max_rows = 5, .named = true };
+static const struct collector collectors[] = {
+	{ COLLECTOR_HEAD, .name = "t", .about = "T.", .groups = &group, .ngroups = 1 },
+	{ COLLECTOR_HEAD, .name = "n", .about = "N.", .groups = &named, .ngroups = 1 },
+};
 /* clang-format on */
 
 /* Every line: name, an even number of unescaped quotes, no other control
@@ -54,22 +64,24 @@ check_page(const struct buf *page)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct collector *list[] = { &collector_of_test };
+	static const struct collector *list[] = { &collectors[0], &collectors[1] };
 	struct buf faults = BUF(4096), page = BUF(1 << 24);
-	struct rows *r = rows_new(&group), *base = rows_new(&group);
+	struct rows *r = rows_new(&group), *base = rows_new(&group), *n = rows_new(&named);
 	struct registry registry;
 
-	if (!registry_build(&registry, list, 1, &faults) || r == NULL || base == NULL)
+	if (!registry_build(&registry, list, 2, &faults) || r == NULL || base == NULL || n == NULL)
 		abort();
 	(void)sink_replay((struct text){ (const char *)data, size }, r);
+	(void)sink_replay((struct text){ (const char *)data, size }, n);
 	rows_inherit(base, r);
 	rows_add(r, base);
-	struct view view = { TEXT("target=\"t\""), 0, &r };
-	expose(&page, &registry, &view, 1, false);
+	struct view views[] = { { TEXT("target=\"t\""), 0, &r }, { TEXT("target=\"n\""), 1, &n } };
+	expose(&page, &registry, views, 2, false);
 	check_page(&page);
 	registry_free(&registry);
 	rows_drop(r);
 	rows_drop(base);
+	rows_drop(n);
 	buf_free(&page);
 	buf_free(&faults);
 	return 0;
