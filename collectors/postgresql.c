@@ -18,10 +18,10 @@ static const struct option options[] = {
 	  .help = "The password, where uri has none." },
 	{ .name = "acquire", .type = OPT_BOOL, .def = "true", .offset = offsetof(struct conf, acquire),
 	  .help = "Time a new connection (db_connection_acquire_seconds)." },
-	{ .name = "acquire_uri", .type = OPT_STRING, .offset = offsetof(struct conf, acquire_uri),
+	/* An address like uri, but without it the target still is one. */
+	{ .name = "acquire_uri", .type = OPT_SECRET, .offset = offsetof(struct conf, acquire_uri),
 	  .help = "Where the timed connection goes, for instance through PgBouncer to an "
-	    "application's database; uri when not given. The password is that of the option "
-	    "password." },
+	    "application's database; uri when not given. It may hold a password of its own." },
 	{ .name = "acquire_every", .type = OPT_DURATION, .def = "5s", .min = 0, .max = 3600,
 	  .offset = offsetof(struct conf, acquire_every),
 	  .help = "The least time between two timed connections, however often one scrapes." },

@@ -150,6 +150,18 @@ class Numbers(unittest.TestCase):
         self.assertEqual(group_ok(settled(self.exporter, lambda p: group_ok(p, "sessions") == 1),
                                   "sessions"), 1)
 
+    def test_every_group_alone_and_all_again(self):
+        groups = {dict(have)["group"] for have in
+                  self.exporter.scrape().series("datatier_group_success")}
+        self.assertGreater(len(groups), 8)
+        for group in sorted(groups):
+            page = self.exporter.scrape(collect=group)
+            self.assertEqual(page.value("datatier_target_up"), 1, group)
+            self.assertEqual(group_ok(page, group), 1, group)
+        page = self.exporter.scrape()
+        self.assertEqual({dict(have)["group"] for have, value in
+                          page.series("datatier_group_success").items() if value == 1}, groups)
+
     def test_at_most_one_connection_kept(self):
         for _ in range(5):
             self.exporter.scrape()
