@@ -29,6 +29,7 @@ enum collector_limits {
 	HISTOGRAM_BOUNDS_MAX = 32,
 	OWN_BOUNDS_MAX = 128, /* of a row that brings its own */
 	WHY_MAX = 240,        /* bytes kept of fail()'s words */
+	KEPT_MAX = 64 << 10,  /* bytes of keep() */
 };
 
 /* ---- what is measured: static tables, read by registry, expose and docs ---- */
@@ -103,6 +104,7 @@ struct option {
 /* ---- one scrape of one target, as the collector sees it ---- */
 
 struct sink; /* where samples go */
+struct buf;
 
 struct scrape {
 	const char     *target; /* its configured name */
@@ -111,6 +113,8 @@ struct scrape {
 	struct sink    *sink;
 	struct deadline until;
 	uint64_t        groups;       /* bit i: groups[i] is wanted by this scrape */
+	struct text     kept;         /* what keep() was given last before this process */
+	struct buf     *keeping;      /* keep()'s */
 	char            why[WHY_MAX]; /* written by fail() */
 };
 
@@ -179,6 +183,11 @@ PUBLIC void put_histogram(struct sink *, const struct metric *, const struct his
  * neither _sum nor _count is given out. */
 PUBLIC void put_buckets(struct sink *, const struct metric *, unsigned n, const double *bounds,
     double sum, const double *count);
+
+/* Bytes (at most KEPT_MAX) that outlive this process: the one after it, or the
+ * target of the same name after a reload, finds them in sc->kept.  They reach
+ * the exporter before the rows of the group that is being collected do. */
+PUBLIC void keep(struct scrape *, struct text);
 
 /* Say why; returns its first argument, so `return fail(FAILED, sc, ...)`.
  * Control characters are made harmless; cut to WHY_MAX.  No secret in it. */

@@ -3,8 +3,9 @@
  * a socketpair: a head, then len bytes.
  *
  *	parent                                worker
- *	TARGET (name, groups, settings) --->  starts the target's thread
+ *	TARGET (name, settings, kept)   --->  starts the target's thread
  *	KICK   (deadline, groups)       --->
+ *	                                <---  KEEP (bytes for the next worker)
  *	                                <---  ROWS (outcome, why, records), one per group
  *	                                <---  DONE (up, seconds, why), ends the collection
  *
@@ -18,7 +19,7 @@
 
 enum { FRAME_MAX = 17 << 20 }; /* bytes of a payload */
 
-enum frame_type { FRAME_TARGET = 1, FRAME_KICK, FRAME_ROWS, FRAME_DONE };
+enum frame_type { FRAME_TARGET = 1, FRAME_KICK, FRAME_ROWS, FRAME_DONE, FRAME_KEEP };
 
 struct frame {
 	uint32_t len; /* of what follows */

@@ -115,8 +115,9 @@ forget(struct buf *b)
 }
 
 static bool
-send_target(int fd, uint32_t number, const struct config_target *t)
+send_target(int fd, uint32_t number, struct target *target)
 {
+	const struct config_target *t = target->config;
 	struct buf b = BUF(FRAME_MAX), out = BUF(2 * FRAME_MAX);
 	uint32_t n = (uint32_t)t->nsettings;
 
@@ -126,6 +127,9 @@ send_target(int fd, uint32_t number, const struct config_target *t)
 		frame_put_string(&b, t->settings[i].name);
 		frame_put_string(&b, t->settings[i].value);
 	}
+	pthread_mutex_lock(&target->lock);
+	buf_text(&b, (struct text){ target->kept.ptr, target->kept.len });
+	pthread_mutex_unlock(&target->lock);
 	frame_add(&out, (struct frame){ .type = FRAME_TARGET, .target = number },
 	    (struct text){ b.ptr, b.len }, TEXT(""));
 	bool good = buf_ok(&b) && frame_send(fd, &out, true);
@@ -152,7 +156,7 @@ start_process(struct worker *w)
 	w->pid = pid;
 	pthread_mutex_unlock(&w->lock);
 	for (uint32_t i = 0; i < w->n; i++)
-		if (!send_target(pair[0], i, w->targets[i]->config))
+		if (!send_target(pair[0], i, w->targets[i]))
 			break; /* it has ended; reading will tell */
 	return pair[0];
 }
@@ -165,6 +169,7 @@ take_frame(struct worker *w, const struct frame *f, struct text t)
 	if (f->target >= w->n)
 		return false;
 	return f->type == FRAME_ROWS   ? target_take_rows(w->targets[f->target], f, t)
+	       : f->type == FRAME_KEEP ? target_take_kept(w->targets[f->target], f, t)
 	       : f->type == FRAME_DONE ? target_take_done(w->targets[f->target], f, t)
 				       : false;
 }

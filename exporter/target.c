@@ -27,6 +27,7 @@ target_new(const struct config_target *config)
 	t->name = config->name;
 	t->collector = config->collector;
 	t->prefix = expose_prefix(config->name);
+	t->kept = BUF(KEPT_MAX);
 	t->groups = calloc(config->collector->ngroups, sizeof *t->groups);
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_condattr_init(&monotonic);
@@ -49,6 +50,7 @@ target_free(struct target *t)
 		rows_drop(t->groups[g].base);
 	}
 	free(t->groups);
+	buf_free(&t->kept);
 	free((void *)(uintptr_t)t->prefix.ptr);
 	pthread_mutex_destroy(&t->lock);
 	pthread_cond_destroy(&t->served);
@@ -273,6 +275,18 @@ target_take_rows(struct target *t, const struct frame *f, struct text payload)
 }
 
 bool
+target_take_kept(struct target *t, const struct frame *f, struct text payload)
+{
+	if (payload.len > KEPT_MAX || !is_running(t, f->ticket))
+		return false;
+	pthread_mutex_lock(&t->lock);
+	buf_reset(&t->kept);
+	buf_text(&t->kept, payload);
+	pthread_mutex_unlock(&t->lock);
+	return true;
+}
+
+bool
 target_take_done(struct target *t, const struct frame *f, struct text payload)
 {
 	struct done done;
@@ -344,6 +358,8 @@ target_inherit(struct target *t, struct target *old)
 		from->base = NULL;
 		memcpy(t->groups[g].refused, from->refused, sizeof from->refused);
 	}
+	buf_reset(&t->kept);
+	buf_text(&t->kept, (struct text){ old->kept.ptr, old->kept.len });
 	t->known = old->known;
 	t->up = old->up;
 	memcpy(t->why, old->why, sizeof t->why);

@@ -54,6 +54,7 @@ struct target {
 	char                why[WHY_MAX]; /* why it is not up */
 	int64_t             logged_at;
 	struct group_state *groups; /* by group of the collector */
+	struct buf          kept;   /* the collector's own, for its next process */
 };
 
 /* What a scrape takes away from a target; rows are held until it drops them. */
@@ -80,6 +81,7 @@ void target_view_drop(struct target *, struct target_view *);
 
 /* False: the frame makes no sense. */
 bool target_take_rows(struct target *, const struct frame *, struct text payload);
+bool target_take_kept(struct target *, const struct frame *, struct text payload);
 bool target_take_done(struct target *, const struct frame *, struct text payload);
 /* The process is gone: counters are kept as base.  A collection under way is
  * asked again of the next process, once and where time is left; else whoever

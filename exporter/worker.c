@@ -34,6 +34,8 @@ struct runner { /* one target in this process */
 	void *conf, *state;
 	bool connected;
 	struct sink sink;
+	struct text kept;     /* by an earlier process; in payload */
+	struct buf keeping;   /* what keep() was given and is not sent yet */
 	struct buf out;       /* frames not sent yet */
 	pthread_mutex_t lock; /* guards the slot: kicked, ticket, kick */
 	pthread_cond_t wake;
@@ -62,6 +64,26 @@ flush(void *arg)
 
 /* ---- one collection ---- */
 
+void
+keep(struct scrape *sc, struct text t)
+{
+	if (sc->keeping == NULL || t.len > KEPT_MAX)
+		return;
+	buf_reset(sc->keeping);
+	buf_text(sc->keeping, t);
+}
+
+static void
+send_kept(struct runner *r)
+{
+	if (r->keeping.len == 0)
+		return;
+	frame_add(&r->out,
+	    (struct frame){ .type = FRAME_KEEP, .target = r->number, .ticket = r->ticket },
+	    (struct text){ r->keeping.ptr, r->keeping.len }, TEXT(""));
+	buf_reset(&r->keeping);
+}
+
 /* Frames of groups that need not be waited for go out together; before the
  * collector waits (wait_fd) they go, so that nothing ready is lost with what
  * is not. */
@@ -75,6 +97,7 @@ send_rows(struct runner *r, const struct scrape *sc, const struct group *g, enum
 	f.group = (uint16_t)(g - r->collector->groups);
 	head[0] = (char)o;
 	memcpy(head + 1, sc->why, len + 1);
+	send_kept(r); /* before the rows: what was published is never ahead of it */
 	frame_add(&r->out, f, (struct text){ head, len + 2 },
 	    (struct text){ r->sink.records.ptr, r->sink.records.len });
 	if (r->out.len > SEND_AT || !buf_ok(&r->out))
@@ -170,6 +193,8 @@ run_collection(struct runner *r)
 		.sink = &r->sink,
 		.until = before(r->kick.until, start),
 		.groups = r->kick.groups,
+		.kept = r->kept,
+		.keeping = &r->keeping,
 	};
 	struct done done = { .up = collect_target(r, &sc) };
 
@@ -202,7 +227,8 @@ runner_thread(void *arg)
 
 /* ---- frames from the parent ---- */
 
-/* Name, number of settings, settings: all in place in the runner's payload. */
+/* Name, number of settings, settings, kept bytes: all in place in the runner's
+ * payload. */
 static bool
 read_settings(struct runner *r, struct text t)
 {
@@ -222,6 +248,7 @@ read_settings(struct runner *r, struct text t)
 		if (s[i].value == NULL)
 			n = 0;
 	}
+	r->kept = t;
 	/* The parent has checked the same settings with the same tables. */
 	bool good = s != NULL && options_fill(r->collector->options, r->collector->noptions,
 				     r->conf, s, n, why, sizeof why, NULL);
@@ -255,7 +282,8 @@ new_runner(const struct collector *c, uint32_t number, struct text payload)
 	r->state = calloc(1, c->state_size + 1);
 	r->payload = malloc(payload.len + 1);
 	r->sink.records = BUF(SINK_MAX);
-	r->out = BUF(SEND_AT + FRAME_MAX + 4096);
+	r->keeping = BUF(KEPT_MAX);
+	r->out = BUF(SEND_AT + FRAME_MAX + KEPT_MAX + 4096);
 	if (r->conf == NULL || r->state == NULL || r->payload == NULL)
 		/* cppcheck-suppress memleak; the process ends */
 		return NULL; /* NOLINT(clang-analyzer-unix.Malloc) */

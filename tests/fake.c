@@ -30,11 +30,12 @@ struct fake_state {
 	struct histogram seconds;
 	bool was_stale;
 	long long connects;
+	int64_t visits; /* of all processes, handed on by keep() */
 };
 
 /* clang-format off */
 static const double bounds[] = { 0.5, 1, 5 };
-enum { TOTAL, SECONDS, CONNECTS };
+enum { TOTAL, SECONDS, CONNECTS, VISITS };
 static const struct metric count_metrics[] = {
 	[TOTAL] = { .name = "fake_things_total", .type = COUNTER, .accumulated = true,
 	    .help = "Things that were counted." },
@@ -42,6 +43,7 @@ static const struct metric count_metrics[] = {
 	    .accumulated = true, .buckets = bounds, .nbuckets = COUNT(bounds),
 	    .help = "Time that things took." },
 	[CONNECTS] = { .name = "fake_connects", .type = GAUGE, .help = "Connections made." },
+	[VISITS] = { .name = "fake_visits", .type = GAUGE, .help = "Collections that were kept." },
 };
 static const struct metric state_metrics[] = {
 	{ .name = "fake_state_ratio", .type = GAUGE, .unit = "ratio", .source = "ratio", .scale = 0.01,
@@ -125,12 +127,19 @@ add_counts(struct scrape *sc)
 	const struct fake_conf *conf = sc->conf;
 	struct fake_state *st = sc->state;
 
+	char text[32];
+
+	if (st->visits == 0)
+		text_integer(sc->kept, &st->visits);
+	int len = snprintf(text, sizeof text, "%lld", (long long)++st->visits);
+	keep(sc, (struct text){ text, (size_t)len });
 	st->total += (double)conf->step;
 	histogram_observe(&st->seconds, &count_metrics[SECONDS], 0.75, 1);
 	row(sc->sink, NULL);
 	put(sc->sink, &count_metrics[TOTAL], st->total);
 	put_histogram(sc->sink, &count_metrics[SECONDS], &st->seconds);
 	put(sc->sink, &count_metrics[CONNECTS], (double)st->connects);
+	put(sc->sink, &count_metrics[VISITS], (double)st->visits);
 }
 
 static enum outcome

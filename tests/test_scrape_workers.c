@@ -317,6 +317,9 @@ a_dead_worker_is_replaced_and_no_counter_falls(void **state)
 		wait_for_up(f);
 		assert_true(worker_pid(f) != pid);
 		assert_true(scrape_value(f, TOTAL("a")) > before);
+		/* what was kept is handed on as it is, and nothing is added */
+		double visits = scrape_value(f, "fake_visits{target=\"a\"}");
+		assert_true(visits * 5 == scrape_value(f, TOTAL("a")) - 5);
 		char *page = scrape(f, none, none, 5000);
 		assert_true(
 		    value_of(page, "datatier_worker_restarts_total{collector=\"fake\"}") == death);

@@ -94,6 +94,27 @@ an_end_that_makes_no_sense_is_refused(void **state)
 }
 
 static void
+kept_bytes_are_bounded_and_belong_to_a_collection(void **state)
+{
+	struct frame f = { .type = FRAME_KEEP, .ticket = 2 };
+	struct target *t = asked();
+	char *bytes = calloc(1, KEPT_MAX + 1);
+	(void)state;
+
+	assert_false(target_take_kept(t, &f, TEXT("old"))); /* not the ticket */
+	f.ticket = 1;
+	assert_true(target_take_kept(t, &f, TEXT("longer")));
+	assert_true(target_take_kept(t, &f, TEXT("new")));
+	assert_false(target_take_kept(t, &f, (struct text){ bytes, KEPT_MAX + 1 }));
+	assert_int_equal(t->kept.len, 3);
+	assert_memory_equal(t->kept.ptr, "new", 3);
+	assert_true(target_take_kept(t, &f, (struct text){ bytes, KEPT_MAX }));
+	assert_int_equal(t->kept.len, KEPT_MAX);
+	free(bytes);
+	target_free(t);
+}
+
+static void
 frames_pass_a_socket_whole_or_not_at_all(void **state)
 {
 	int pair[2];
@@ -197,6 +218,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_that_make_no_sense_are_refused),
 		cmocka_unit_test(an_end_that_makes_no_sense_is_refused),
+		cmocka_unit_test(kept_bytes_are_bounded_and_belong_to_a_collection),
 		cmocka_unit_test(frames_pass_a_socket_whole_or_not_at_all),
 		cmocka_unit_test(a_frame_that_is_too_long_is_neither_sent_nor_believed),
 		cmocka_unit_test(a_full_socket_refuses_where_nobody_is_to_wait),
