@@ -105,8 +105,8 @@ check:
 	tests/run
 
 test-builds: all tests $(BUILD)/tests/load $(BUILD)/tests/kafka_tool
-	$(MAKE) SAN=address,undefined tests
-	$(MAKE) SAN=thread TESTS="$(THREADED)" tests
+	$(MAKE) SAN=address,undefined all tests
+	$(MAKE) SAN=thread TESTS="$(THREADED)" all tests
 	$(MAKE) fuzz
 
 $(BUILD)/tests/load: tests/demo/load.c

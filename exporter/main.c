@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,14 +31,15 @@ static struct flags flags;
 static struct fleet *fleet;
 /* Scrapes read the fleet, a reload writes it. */
 static pthread_rwlock_t fleet_lock;
-static volatile bool serving;
+static atomic_bool serving;
 
 /* ---- words ---- */
 
 static void
 print(FILE *f, const struct buf *b)
 {
-	fwrite(b->ptr, 1, b->len, f);
+	if (b->len > 0)
+		fwrite(b->ptr, 1, b->len, f);
 	fflush(f);
 }
 
@@ -169,7 +171,9 @@ run(void)
 {
 	char why[512];
 	sigset_t set;
-	const char *path = strdup(telemetry_path()); /* a reload does not move it */
+	/* A reload does not move it; it lives as long as the process. */
+	static const char *path;
+	path = strdup(telemetry_path());
 	struct http_site site = {
 		.listen = flags.listen[0] != NULL ? flags.listen : fleet->config->listen,
 		.telemetry_path = path,
@@ -250,6 +254,8 @@ print_metrics(const struct collector **list, size_t n)
 	if (good)
 		registry_reference(&r, &out);
 	print(good ? stdout : stderr, good ? &out : &faults);
+	buf_free(&out);
+	buf_free(&faults);
 	return !good;
 }
 
@@ -261,6 +267,7 @@ print_options(const struct collector **list, size_t n)
 	config_reference(list, n, &out);
 	flags_reference(&out);
 	print(stdout, &out);
+	buf_free(&out);
 	return 0;
 }
 
@@ -280,6 +287,7 @@ print_help(void)
 
 	flags_help(&out);
 	print(stdout, &out);
+	buf_free(&out);
 	return 0;
 }
 

@@ -9,9 +9,12 @@ from urllib.parse import urlencode
 import scratch
 from page import Page
 
-BUILD = os.environ.get("DATATIER_BUILD", os.path.join(scratch.TOP, "build"))
-BINARY = os.path.join(BUILD, "datatier_exporter")
+BUILD = os.path.join(scratch.TOP, "build")
+# DATATIER_SAN=address or thread: the build with that sanitizer is under test.
+BINARY = os.path.join(BUILD, os.environ.get("DATATIER_SAN", ""), "datatier_exporter")
 SHIPPED_CONFIG = os.path.join(scratch.TOP, "config", "datatier.conf")
+
+SANITIZER = re.compile(r"(?s)(==\d+==ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|[^\n]*: runtime error: ).*")
 
 
 def fetch(port, path="/metrics", headers=None, timeout=10, method="GET"):
@@ -78,6 +81,14 @@ class Exporter(scratch.Server):
         told.update(headers or {})
         told = {key: value for key, value in told.items() if value is not None}
         return fetch(self.port, path, told, timeout + 5, method)
+
+    def stop(self, patience=scratch.STOP_SECONDS):
+        """Also looks for what a build with sanitizers has to say."""
+        super().stop(patience)
+        report = SANITIZER.search(self.log())
+        if report:
+            self.log_path += ".seen"		# once is enough
+            raise scratch.RigError(report.group())
 
     def wait_exit(self, seconds=20):
         """The exit status of one that ends by itself."""
