@@ -309,8 +309,8 @@ const struct group postgresql_groups[GROUPS] = {
 	  PLAN(.server = BIT(ASK_WAL), .read = result_read) },
 	[GROUP_REPLICATION] = { .name = "replication", METRICS(replication_metrics),
 	  .about = "Standby: 0 while it streams and has replayed all it received, else the age of the "
-	    "last replayed transaction. Primary: the largest replay_lag of pg_stat_replication; absent "
-	    "without a standby.",
+	    "last replayed transaction (absent before the first one). Primary: the largest replay_lag "
+	    "of pg_stat_replication; absent without a standby.",
 	  PLAN(.server = BIT(ASK_REPLICATION), .monitor = true, .read = result_read) },
 	[GROUP_STATEMENTS] = { .name = "statements", METRICS(statements_metrics), LABELS(type_labels),
 	  .about = "pg_stat_statements, top-level statements of all databases but the exporter's own. "

@@ -372,6 +372,10 @@ class Replication(unittest.TestCase):
                     % (primary.uri(), standby.uri()))
             lag = "db_replication_lag_seconds"
             with rig.Exporter(both) as exporter:
+                # Before its first transaction a standby does not know how old it is.
+                primary.psql("INSERT INTO t VALUES (0)")
+                scratch.wait_for(lambda: standby.psql("SELECT pg_last_xact_replay_timestamp()"),
+                                 "the standby has replayed a transaction")
                 page = settled(exporter, lambda p: p.value(lag, target="two") == 0)
                 self.assertEqual(page.value(lag, target="two"), 0)
                 self.assertIsNotNone(page.value(lag, target="one"))
