@@ -98,7 +98,7 @@ fuzz:
 
 # ---- make check: all of it; tests/run WORD... runs some of what is built ----
 JOBS = $(shell nproc)
-THREADED = $(filter test_target% test_scrape% test_worker%,$(TESTS))
+THREADED = $(filter test_target% test_scrape% test_worker% test_postgresql_server%,$(TESTS))
 check:
 	packaging/deps.sh build check
 	$(MAKE) -j$(JOBS) test-builds

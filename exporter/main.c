@@ -1,6 +1,7 @@
 /*
  * main.c - arguments, start and stop in order, signals.
  */
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -166,58 +167,84 @@ handle_signals(const sigset_t *set)
 	}
 }
 
+static void
+block_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+}
+
+static bool
+start_workers(void)
+{
+	bool good = fleet_start(fleet);
+
+	if (!good)
+		log_event(LOG_ERROR, NULL, "not all worker processes could be started");
+	else if (fleet->ntargets == 0)
+		log_event(LOG_WARN, NULL,
+		    "no target to watch: set an address, for example DATATIER_POSTGRESQL_URI, and "
+		    "restart");
+	return good;
+}
+
+static struct http *
+start_http(const struct http_site *site)
+{
+	char why[512];
+
+	if (site->telemetry_path[0] != '/') {
+		log_event(LOG_ERROR, NULL, "--web.telemetry-path: a path begins with /, not \"%s\"",
+		    site->telemetry_path);
+		return NULL;
+	}
+	struct http *http = http_start(site, why, sizeof why);
+	if (http == NULL)
+		log_event(LOG_ERROR, NULL, "%s", why);
+	for (size_t i = 0; http != NULL && site->listen[i] != NULL; i++)
+		log_event(LOG_INFO, NULL, "listening on %s (port %u), metrics at %s",
+		    site->listen[i], http_port(http, i), site->telemetry_path);
+	return http;
+}
+
+/* A reload frees the configuration, but does not move the telemetry path. */
+static const char *
+kept_path(void)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s", telemetry_path());
+	return path;
+}
+
 static int
 run(void)
 {
-	char why[512];
 	sigset_t set;
-	/* A reload does not move it; it lives as long as the process. */
-	static const char *path;
-	path = strdup(telemetry_path());
 	struct http_site site = {
 		.listen = flags.listen[0] != NULL ? flags.listen : fleet->config->listen,
-		.telemetry_path = path,
+		.telemetry_path = kept_path(),
 		.scrape = serve_scrape,
 		.status = serve_status,
 		.ready = is_serving,
 		.served = self_served,
 	};
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	if (path != NULL && path[0] != '/') {
-		log_event(LOG_ERROR, NULL, "--web.telemetry-path: a path begins with /, not \"%s\"",
-		    path);
-		return 1;
+	block_signals(&set);
+	struct http *http = start_workers() ? start_http(&site) : NULL;
+	site.listen = NULL; /* a reload frees it, and nobody needs it any more */
+	if (http != NULL) {
+		serving = true;
+		handle_signals(&set);
+		serving = false;
+		http_stop(http);
 	}
-	if (path == NULL || !fleet_start(fleet)) {
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the process ends */
-		log_event(LOG_ERROR, NULL, "not all worker processes could be started");
-		return 1;
-	}
-	struct http *http = http_start(&site, why, sizeof why);
-	if (http == NULL) {
-		log_event(LOG_ERROR, NULL, "%s", why);
-		fleet_stop(fleet);
-		return 1;
-	}
-	if (fleet->ntargets == 0)
-		log_event(LOG_WARN, NULL,
-		    "no target to watch: set an address, for example DATATIER_POSTGRESQL_URI, and "
-		    "restart");
-	for (size_t i = 0; site.listen[i] != NULL; i++)
-		log_event(LOG_INFO, NULL, "listening on %s (port %u), metrics at %s",
-		    site.listen[i], http_port(http, i), path);
-	serving = true;
-	handle_signals(&set);
-	serving = false;
-	http_stop(http);
 	fleet_stop(fleet);
 	log_event(LOG_INFO, NULL, "stopped");
-	return 0;
+	return http == NULL;
 }
 
 /* ---- other modes ---- */
@@ -228,10 +255,8 @@ probe(void)
 	static const char *const no_groups[] = { NULL };
 	struct buf body = BUF(OUTPUT_MAX), reasons = BUF(MESSAGES_MAX);
 
-	if (!fleet_start(fleet)) {
-		log_event(LOG_ERROR, NULL, "not all worker processes could be started");
+	if (!start_workers())
 		return 1;
-	}
 	struct http_scrape req = { flags.names, no_groups, deadline_in(PROBE_SECONDS * NS_PER_S),
 		false };
 	int down = scrape_probe(fleet, &req, &body, &reasons);
