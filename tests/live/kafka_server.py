@@ -109,13 +109,14 @@ _verified = set()
 
 def jars(version=VERSION, timeout=300):
     """The directory of the verified jars, got through Maven where the cache has none."""
-    for program in ("java", "mvn"):
-        if not shutil.which(program):
-            raise Unavailable(f"{program} is not installed")
+    if not shutil.which("java"):
+        raise Unavailable("java is not installed")
     cache = cache_dir(version)
     libs = cache / "libs"
     if version in _verified and libs.is_dir():
         return libs
+    if not libs.is_dir() and not shutil.which("mvn"):
+        raise Unavailable("mvn is not installed")
     if not libs.is_dir():
         cache.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="kafka-get-", dir=cache.parent) as scratch:
