@@ -7,6 +7,7 @@
  *	redis_info.c	the text of INFO -> rows, driven by the metric tables
  *	redis_latency.c	LATENCY HISTOGRAM -> histograms
  *	redis_tables.c	metrics, groups, options
+ *	redis_prefixes.h	hits and misses by key prefix, and the files for it
  *	redis.c		one scrape: all questions in one write, then the groups
  */
 #ifndef COLLECTORS_REDIS_H
@@ -17,10 +18,16 @@
 
 #include "../exporter/buf.h"
 #include "../exporter/collector.h"
+#include "redis_prefixes.h"
 
 struct redis_conf {
 	const char *uri, *username, *password;
-	const char *tls_ca, *tls_certificate, *tls_key;
+	const char *tls_ca, *tls_certificate, *tls_key, *tls_server_name;
+
+	const char *const *key_prefixes;
+	const char        *key_separator, *prefix_username, *prefix_password;
+	double             prefix_share;
+	long long          prefix_reads, prefix_bytes;
 };
 
 /* ---- redis_address.c ---- */
@@ -28,6 +35,7 @@ struct redis_conf {
 struct redis_address {
 	char        url[320];        /* for libcurl, without user and password */
 	char        shown[300];      /* for people: host:port or the socket's path */
+	char        connect_to[304]; /* for libcurl: shown, whatever the URL says */
 	const char *socket;          /* path of a unix socket, else NULL; points into conf */
 	const char *user, *password; /* decoded; NULL: none; in conf or below */
 	char       *uri_user, *uri_password;
@@ -43,10 +51,11 @@ bool redis_check(const void *conf, char why[static WHY_MAX]);
 /* ---- redis_stream.c ---- */
 
 struct redis_stream {
-	CURL *easy;
-	int   fd;
-	bool  tls;
-	char  error[CURL_ERROR_SIZE];
+	CURL              *easy;
+	struct curl_slist *connect_to;
+	int                fd;
+	bool               tls;
+	char               error[CURL_ERROR_SIZE];
 };
 
 /* DONE, or LOST and said why; close it in either case. */
@@ -121,6 +130,7 @@ struct redis { /* a target's state */
 		size_t position;
 		bool   asked;
 	} answer[REDIS_QUESTIONS];
+	struct redis_prefixes prefixes;
 };
 
 /* How a group is read: what it needs asked, and who makes its rows. */
@@ -160,7 +170,7 @@ enum outcome redis_emit_latency(struct scrape *, const struct group *);
 
 /* ---- redis_tables.c ---- */
 
-enum { REDIS_GROUPS = 8, REDIS_OPTIONS = 6 };
+enum { REDIS_GROUPS = 9, REDIS_OPTIONS = 14 };
 extern const struct group  redis_groups[REDIS_GROUPS];
 extern const struct option redis_options[REDIS_OPTIONS];
 

@@ -42,9 +42,22 @@ url_part(CURLU *u, CURLUPart part, unsigned flags)
 }
 
 static bool
-read_url(struct redis_address *a, CURLU *u, const char *uri, char why[static WHY_MAX])
+is_name(const char *name)
 {
-	if (curl_url_set(u, CURLUPART_URL, uri, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+	size_t len =
+	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
+
+	return len > 0 && len < 254 && name[len] == '\0';
+}
+
+static bool
+read_url(struct redis_address *a, CURLU *u, const struct redis_conf *conf, char why[static WHY_MAX])
+{
+	const char *name = conf->tls_server_name;
+
+	if (name != NULL && !is_name(name))
+		return say(why, "tls_server_name is no host name");
+	if (curl_url_set(u, CURLUPART_URL, conf->uri, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
 		return say(why, "uri cannot be read: expected redis://[user:password@]host[:port], "
 				"special characters of the password as %XX");
 	char *host = url_part(u, CURLUPART_HOST, 0);
@@ -56,7 +69,13 @@ read_url(struct redis_address *a, CURLU *u, const char *uri, char why[static WHY
 	if (good) {
 		const char *number = port != NULL ? port : REDIS_PORT;
 		snprintf(a->shown, sizeof a->shown, "%s:%s", host, number);
-		snprintf(a->url, sizeof a->url, "%s://%s/", a->tls ? "https" : "http", a->shown);
+		/* libcurl verifies the name it finds in the URL, wherever it connects to. */
+		if (name != NULL)
+			snprintf(a->url, sizeof a->url, "https://%s:%s/", name, number);
+		else
+			snprintf(
+			    a->url, sizeof a->url, "%s://%s/", a->tls ? "https" : "http", a->shown);
+		snprintf(a->connect_to, sizeof a->connect_to, "::%s", a->shown);
 	}
 	curl_free(host);
 	curl_free(port);
@@ -88,6 +107,8 @@ check_options(struct redis_address *a, const struct redis_conf *conf, char why[s
 		return say(why, "a user name without a password");
 	if (!a->tls && (conf->tls_ca != NULL || conf->tls_certificate != NULL))
 		return say(why, "tls_ca and tls_certificate are for rediss:// addresses");
+	if (!a->tls && conf->tls_server_name != NULL)
+		return say(why, "tls_server_name is for rediss:// addresses");
 	if (conf->tls_key != NULL && conf->tls_certificate == NULL)
 		return say(why, "tls_key without tls_certificate");
 	return true;
@@ -108,7 +129,7 @@ redis_address_read(struct redis_address *a, const struct redis_conf *conf, char 
 	CURLU *u = curl_url();
 	if (u == NULL)
 		return say(why, "out of memory");
-	bool good = read_url(a, u, conf->uri, why) && check_options(a, conf, why);
+	bool good = read_url(a, u, conf, why) && check_options(a, conf, why);
 	curl_url_cleanup(u);
 	return good;
 }
@@ -125,7 +146,7 @@ bool
 redis_check(const void *conf, char why[static WHY_MAX])
 {
 	struct redis_address a;
-	bool good = redis_address_read(&a, conf, why);
+	bool good = redis_address_read(&a, conf, why) && redis_prefixes_check(conf, why);
 
 	redis_address_free(&a);
 	return good;

@@ -64,6 +64,10 @@ set_options(struct redis_stream *s, const struct scrape *sc, const struct redis_
 #endif
 	if (a->tls)
 		set_tls(s->easy, sc->conf);
+	if (((const struct redis_conf *)sc->conf)->tls_server_name == NULL)
+		return;
+	s->connect_to = curl_slist_append(NULL, a->connect_to);
+	curl_easy_setopt(s->easy, CURLOPT_CONNECT_TO, s->connect_to);
 }
 
 /* What libcurl's codes mean to whoever reads the address in our configuration. */
@@ -197,5 +201,6 @@ void
 redis_stream_close(struct redis_stream *s)
 {
 	curl_easy_cleanup(s->easy);
+	curl_slist_free_all(s->connect_to);
 	*s = (struct redis_stream){ .fd = -1 };
 }

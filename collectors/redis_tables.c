@@ -33,9 +33,11 @@ static const struct metric server_metrics[] = {
 
 static const struct metric cache_metrics[] = {
 	{ .name = "redis_cache_hits_total", .type = COUNTER, .source = "keyspace_hits",
-	  .help = "Lookups of keys that were there; the prefix all stands for every key." },
+	  .help = "Lookups of keys that were there: exact for the prefix all and in the sum over "
+		  "configured prefixes, whose shares are estimated from sampled reads." },
 	{ .name = "redis_cache_misses_total", .type = COUNTER, .source = "keyspace_misses",
-	  .help = "Lookups of keys that were not there; the prefix all stands for every key." },
+	  .help = "Lookups of keys that were not there: exact for the prefix all and in the sum "
+		  "over configured prefixes, whose shares are estimated from sampled reads." },
 };
 static const struct label cache_labels[] = { { .name = "cache_key_prefix" } };
 
@@ -88,6 +90,16 @@ static const struct metric latency_metrics[] = {
 		  "clients see has network and queueing on top." },
 };
 
+static const struct metric prefix_metrics[] = {
+	{ .name = "redis_prefix_sample_reads_total", .type = COUNTER, .source = "reads",
+	  .accumulated = true,
+	  .help = "Lookups of keys seen in sampling windows; their part of all hits and misses is "
+		  "the coverage that the prefixes are estimated from." },
+	{ .name = "redis_prefix_sample_seconds_total", .type = COUNTER, .unit = "seconds",
+	  .source = "seconds", .accumulated = true,
+	  .help = "Time that sampling windows were open, in seconds." },
+};
+
 static const struct metric slowlog_metrics[] = {
 	{ .name = "redis_slowlog_length", .type = GAUGE,
 	  .help = "Entries in the slow log, at most slowlog-max-len." },
@@ -102,7 +114,7 @@ const struct group redis_groups[REDIS_GROUPS] = {
 	{ .name = "server", .about = "fields of INFO", METRICS(server_metrics),
 	  HOW(.needs = ASK(REDIS_INFO), .emit = redis_emit_fields) },
 	{ .name = "cache", .about = "INFO stats", METRICS(cache_metrics), LABELS(cache_labels),
-	  .max_rows = 64, HOW(.needs = ASK(REDIS_INFO), .emit = redis_emit_fields) },
+	  .max_rows = 64, HOW(.needs = ASK(REDIS_INFO), .emit = redis_emit_cache) },
 	{ .name = "commands", .about = "INFO commandstats", METRICS(command_metrics),
 	  LABELS(command_labels), .max_rows = 1024,
 	  HOW(.needs = ASK(REDIS_INFO), .emit = redis_emit_lines, .prefix = "cmdstat_") },
@@ -116,6 +128,8 @@ const struct group redis_groups[REDIS_GROUPS] = {
 	{ .name = "latency", .about = "LATENCY HISTOGRAM get set (Redis 7), sums from INFO "
 	  "commandstats", METRICS(latency_metrics),
 	  HOW(.needs = ASK(REDIS_INFO) | ASK(REDIS_LATENCY), .emit = redis_emit_latency) },
+	{ .name = "prefixes", .about = "windows of MONITOR and key-miss events, with key_prefixes only",
+	  METRICS(prefix_metrics), HOW(.needs = 0, .emit = redis_emit_samples) },
 	{ .name = "slowlog", .about = "SLOWLOG LEN", METRICS(slowlog_metrics),
 	  HOW(.needs = ASK(REDIS_SLOWLOG), .emit = redis_emit_slowlog) },
 };
@@ -137,4 +151,26 @@ const struct option redis_options[REDIS_OPTIONS] = {
 	  .help = "PEM file of a client certificate." },
 	{ .name = "tls_key", .type = OPT_STRING, AT(tls_key),
 	  .help = "PEM file of the client certificate's key, where it is not in the same file." },
+	{ .name = "tls_server_name", .type = OPT_STRING, AT(tls_server_name),
+	  .help = "Name that the server's certificate must have, where uri has another or an IP "
+		  "address." },
+	{ .name = "key_prefixes", .type = OPT_LIST, AT(key_prefixes),
+	  .help = "Key prefixes to tell apart in hits and misses, all else is other; short windows "
+		  "of MONITOR sample the reads, and notify-keyspace-events must have E and m." },
+	{ .name = "key_separator", .type = OPT_STRING, .def = ":", AT(key_separator),
+	  .help = "The character behind a prefix: the prefix of user:123 is user." },
+	{ .name = "prefix_username", .type = OPT_STRING, AT(prefix_username),
+	  .help = "ACL user of the sampling windows, where it is not the same." },
+	{ .name = "prefix_password", .type = OPT_SECRET, AT(prefix_password),
+	  .help = "Password of the sampling windows, where they have their own." },
+	{ .name = "prefix_share", .type = OPT_NUMBER, .def = "0.25", .min = 0.0001, .max = 0.5,
+	  AT(prefix_share),
+	  .help = "Greatest part of the time that windows are open; only thin traffic needs it." },
+	{ .name = "prefix_reads", .type = OPT_INT, .def = "2000", .min = 30, .max = 1000000,
+	  AT(prefix_reads),
+	  .help = "Reads to be seen between two scrapes, then the windows close; other commands: "
+		  "ten times as many." },
+	{ .name = "prefix_bytes", .type = OPT_INT, .def = "8388608", .min = 65536, .max = 1073741824,
+	  AT(prefix_bytes),
+	  .help = "Bytes after which a window closes: MONITOR sends what is written, too." },
 };

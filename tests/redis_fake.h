@@ -28,6 +28,8 @@ enum manner {
 struct fake {
 	const char *answer;
 	size_t      len;
+	const char *const *script; /* instead: an answer to each write of a connection, NULL ends it */
+	size_t said;
 	enum manner manner;
 	int         listener, stop[2];
 	char        uri[64];
@@ -99,6 +101,12 @@ static inline void fake_serve(struct fake *f, int fd)
 		size_t kept = (size_t)n < room ? (size_t)n : room;
 		memcpy(f->request + f->got, bytes, kept);
 		f->got += kept;
+		if (f->script != NULL && f->script[f->said] == NULL)
+			return;
+		if (f->script != NULL) {
+			f->answer = f->script[f->said++];
+			f->len = strlen(f->answer);
+		}
 		if (!fake_answer(f, fd))
 			return;
 	}
@@ -113,6 +121,7 @@ static inline void *fake_run(void *arg)
 		if (fd < 0)
 			continue;
 		f->connections++;
+		f->said = 0;
 		fake_serve(f, fd);
 		close(fd);
 	}

@@ -98,7 +98,7 @@ static inline struct text harness_page(struct harness *h)
 	buf_reset(&h->page);
 	expose(&h->page, &h->registry, &view, 1, false);
 	for (unsigned i = 0; i < REDIS_GROUPS; i++)
-		if (h->outcome[i] != DONE)
+		if (h->outcome[i] == FAILED || h->why[i][0] != '\0')
 			buf_printf(&h->page, "%s %s: %s\n", redis_groups[i].name,
 			    words[h->outcome[i]], h->why[i]);
 	return (struct text){ h->page.ptr, h->page.len };
@@ -125,6 +125,7 @@ static inline bool harness_answer(struct harness *h, unsigned asked, struct text
 
 static inline void harness_end(struct harness *h)
 {
+	redis_sampler_stop(&h->state.prefixes.sampler);
 	collector.disconnect(&h->sc);
 	for (unsigned i = 0; i < REDIS_GROUPS; i++)
 		rows_drop(h->rows[i]);
