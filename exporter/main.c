@@ -278,6 +278,7 @@ print_metrics(const struct collector **list, size_t n)
 	bool good = registry_build(&r, list, n, &faults);
 	if (good)
 		registry_reference(&r, &out);
+	registry_free(&r);
 	print(good ? stdout : stderr, good ? &out : &faults);
 	buf_free(&out);
 	buf_free(&faults);

@@ -34,14 +34,16 @@ struct runner { /* one target in this process */
 	void *conf, *state;
 	bool connected;
 	struct sink sink;
-	struct text kept;     /* by an earlier process; in payload */
-	struct buf keeping;   /* what keep() was given and is not sent yet */
-	struct buf out;       /* frames not sent yet */
-	pthread_mutex_t lock; /* guards the slot: kicked, ticket, kick */
+	struct text kept;   /* by an earlier process; in payload */
+	struct buf keeping; /* what keep() was given and is not sent yet */
+	struct buf out;     /* frames not sent yet */
+	uint64_t ticket;    /* of the collection under way, and what it is asked for */
+	struct kick kick;
+	pthread_mutex_t lock; /* guards the slot: kicked, next_ticket, next */
 	pthread_cond_t wake;
 	bool kicked;
-	uint64_t ticket;
-	struct kick kick;
+	uint64_t next_ticket;
+	struct kick next;
 };
 
 static int parent_fd;
@@ -219,6 +221,8 @@ runner_thread(void *arg)
 		while (!r->kicked)
 			pthread_cond_wait(&r->wake, &r->lock);
 		r->kicked = false;
+		r->ticket = r->next_ticket;
+		r->kick = r->next;
 		pthread_mutex_unlock(&r->lock);
 		run_collection(r);
 	}
@@ -298,8 +302,8 @@ kick(struct runner *r, uint64_t ticket, const struct kick *k)
 {
 	pthread_mutex_lock(&r->lock);
 	r->kicked = true;
-	r->ticket = ticket;
-	r->kick = *k;
+	r->next_ticket = ticket;
+	r->next = *k;
 	pthread_cond_signal(&r->wake);
 	pthread_mutex_unlock(&r->lock);
 }
