@@ -104,7 +104,7 @@ check:
 	$(MAKE) -j$(JOBS) test-builds
 	tests/run
 
-test-builds: all tests $(BUILD)/tests/load $(BUILD)/tests/kafka_tool
+test-builds: all tests $(BUILD)/tests/load $(BUILD)/tests/kafka_tool $(BUILD)/tests/redis_load
 	$(MAKE) SAN=address,undefined all tests
 	$(MAKE) SAN=thread TESTS="$(THREADED)" all tests
 	$(MAKE) fuzz
@@ -113,6 +113,10 @@ $(BUILD)/tests/load: tests/demo/load.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(call pkg_cflags,libpq hiredis rdkafka) $(ALL_LDFLAGS) -o $@ $< \
 	    $(call pkg_libs,libpq hiredis rdkafka) -lm
+
+$(BUILD)/tests/redis_load: tests/live/redis_load.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(call pkg_cflags,hiredis) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,hiredis)
 
 $(BUILD)/tests/kafka_tool: tests/live/kafka_tool.c
 	@mkdir -p $(@D)
@@ -127,7 +131,7 @@ demo:
 # Side by side with the exporters that Debian ships.
 bench:
 	packaging/deps.sh build check bench
-	$(MAKE) -j$(JOBS) all $(BUILD)/tests/load
+	$(MAKE) -j$(JOBS) all $(BUILD)/tests/load $(BUILD)/tests/redis_load
 	python3 tests/bench/bench.py
 
 # METRICS.md and OPTIONS.md, from the tables; make check compares them.
