@@ -234,17 +234,23 @@ run(void)
 	};
 
 	block_signals(&set);
-	struct http *http = start_workers() ? start_http(&site) : NULL;
+	/* Listening comes first, for that is what fails; who asks already waits
+	 * for the workers. */
+	pthread_rwlock_wrlock(&fleet_lock);
+	struct http *http = start_http(&site);
+	serving = http != NULL && start_workers();
+	pthread_rwlock_unlock(&fleet_lock);
+	if (http == NULL)
+		return 1;
 	site.listen = NULL; /* a reload frees it, and nobody needs it any more */
-	if (http != NULL) {
-		serving = true;
+	bool served = serving;
+	if (served)
 		handle_signals(&set);
-		serving = false;
-		http_stop(http);
-	}
+	serving = false;
+	http_stop(http);
 	fleet_stop(fleet);
 	log_event(LOG_INFO, NULL, "stopped");
-	return http == NULL;
+	return !served;
 }
 
 /* ---- other modes ---- */
