@@ -106,7 +106,7 @@ add_head(struct resp3 *r, char c)
 		return c == '\n' && end_head(r);
 	if (c == '\r')
 		r->ends = 1;
-	else if (r->nhead < sizeof r->head)
+	else if (r->nhead < sizeof r->head && any_of("-0123456789", c))
 		r->head[r->nhead++] = c;
 	else
 		return false;

@@ -28,8 +28,9 @@ enum manner {
 struct fake {
 	const char *answer;
 	size_t      len;
-	const char *const *script; /* instead: an answer to each write of a connection, NULL ends it */
-	size_t said;
+	const char *const
+		   *script; /* instead: an answer to each write of a connection, NULL ends it */
+	size_t      said;
 	enum manner manner;
 	int         listener, stop[2];
 	char        uri[64];
