@@ -316,7 +316,8 @@ main(void)
 		    a_reset_and_a_restart_count_from_zero_and_another_server_not_at_all),
 		cmocka_unit_test(without_word_of_misses_all_is_others),
 		cmocka_unit_test(another_process_goes_on_where_the_last_one_was),
-		cmocka_unit_test(kept_bytes_of_the_greatest_size_fit_and_broken_ones_are_passed_over),
+		cmocka_unit_test(
+		    kept_bytes_of_the_greatest_size_fit_and_broken_ones_are_passed_over),
 		cmocka_unit_test(prefixes_that_cannot_be_meant_are_refused),
 	};
 
