@@ -86,10 +86,12 @@ class Faults(unittest.TestCase):
 
     def test_port_in_use(self):
         with rig.Redis() as redis:
-            exporter = rig.Exporter("targets = ();", wait=False, args=["--web.listen-address", "127.0.0.1:%d" % redis.port])
+            exporter = rig.Exporter(target("redis", "a", 'uri = "%s";' % redis.url), wait=False,
+                                    args=["--web.listen-address", "127.0.0.1:%d" % redis.port])
             self.assertEqual(exporter.wait_exit(20), 1)
-            self.assertEqual(len(exporter.log().splitlines()), 1, exporter.log())
-            self.assertRegex(exporter.log(), r"127\.0\.0\.1:%d.*(in use|uses this)" % redis.port)
+            said = log_lines(exporter, "error")
+            self.assertEqual(len(said), 1, exporter.log())
+            self.assertRegex(said[0], r"127\.0\.0\.1:%d.*(in use|uses this)" % redis.port)
 
     def test_variable_empty_leaves_the_target_out_and_says_so(self):
         with rig.Redis() as redis, rig.Exporter(env={"DATATIER_REDIS_URI": redis.url}) as exporter:
