@@ -9,10 +9,11 @@ SYSCONFDIR = /etc
 BUILD      = build
 
 # ---- collectors: one line each; sources are collectors/NAME.c and NAME_*.c ----
-COLLECTORS = postgresql redis kafka
+COLLECTORS = postgresql redis kafka application
 PKG_postgresql = libpq
 PKG_redis      = libcurl hiredis
 PKG_kafka      = rdkafka
+PKG_application = libcurl
 
 CORE_PKGS  = libconfig libmicrohttpd libdeflate
 PKG_CONFIG = pkg-config

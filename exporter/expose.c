@@ -54,8 +54,11 @@ add_line(const struct line *l, struct text suffix, uint32_t row, struct text ext
 static struct text
 own_le(char out[static NUMBER_MAX + 6], double bound)
 {
-	memcpy(out, "le=\"", 4);
-	size_t n = 4 + le_print(out + 4, bound);
+	const struct text begin = TEXT("le=\"");
+	size_t n = begin.len;
+
+	memcpy(out, begin.ptr, n);
+	n += le_print(out + n, bound);
 	out[n++] = '"';
 	return (struct text){ out, n };
 }

@@ -233,6 +233,21 @@ utf8_length(const unsigned char *s, size_t left)
 	return 0;
 }
 
+bool
+text_is_utf8(struct text t)
+{
+	const unsigned char *s = (const unsigned char *)t.ptr;
+	size_t i = 0;
+
+	while (i < t.len) {
+		size_t length = utf8_length(s + i, t.len - i);
+		if (length == 0)
+			return false;
+		i += length;
+	}
+	return true;
+}
+
 size_t
 text_clean(char *out, size_t size, struct text t)
 {

@@ -45,6 +45,9 @@ PUBLIC bool text_integer(struct text, int64_t *value);
  * negative, or false. */
 PUBLIC bool text_duration(struct text, int64_t *ns);
 
+/* Every byte belongs to a well-formed character? */
+PUBLIC bool text_is_utf8(struct text);
+
 /* Copies text into out, cut to size - 1 bytes on a character boundary, invalid
  * UTF-8 replaced by U+FFFD and control characters by '?'; ends it with NUL.
  * Returns the length written. */
