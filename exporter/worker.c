@@ -1,9 +1,10 @@
 /*
  * worker.c - frames in, a thread per target, rows out.
  *
- * A target's thread waits for a kick, runs one collection and waits again.
- * The parent kicks a target only after its last collection was DONE, so one
- * slot for the kick is enough.
+ * A target's thread, begun with its first kick, waits for a kick, runs one
+ * collection and waits again; the only target of a process needs none.  The
+ * parent kicks a target only after its last collection was DONE, so one slot
+ * for the kick is enough.
  */
 #include "worker.h"
 
@@ -39,6 +40,7 @@ struct runner { /* one target in this process */
 	struct buf out;     /* frames not sent yet */
 	uint64_t ticket;    /* of the collection under way, and what it is asked for */
 	struct kick kick;
+	bool started;         /* it has a thread */
 	pthread_mutex_t lock; /* guards the slot: kicked, next_ticket, next */
 	pthread_cond_t wake;
 	bool kicked;
@@ -198,8 +200,9 @@ run_collection(struct runner *r)
 		.kept = r->kept,
 		.keeping = &r->keeping,
 	};
-	struct done done = { .up = collect_target(r, &sc) };
 
+	clock_before_wait(flush, r);
+	struct done done = { .up = collect_target(r, &sc) };
 	done.ns = clock_ns() - start;
 	if (done.up)
 		sc.why[0] = '\0';
@@ -215,7 +218,6 @@ runner_thread(void *arg)
 {
 	struct runner *r = arg;
 
-	clock_before_wait(flush, r);
 	for (;;) {
 		pthread_mutex_lock(&r->lock);
 		while (!r->kicked)
@@ -292,20 +294,30 @@ new_runner(const struct collector *c, uint32_t number, struct text payload)
 		/* cppcheck-suppress memleak; the process ends */
 		return NULL; /* NOLINT(clang-analyzer-unix.Malloc) */
 	memcpy(r->payload, payload.ptr, payload.len);
-	if (!read_settings(r, (struct text){ r->payload, payload.len }) || !start_thread(r))
-		return NULL;
-	return r;
+	return read_settings(r, (struct text){ r->payload, payload.len }) ? r : NULL;
 }
 
-static void
-kick(struct runner *r, uint64_t ticket, const struct kick *k)
+/* The only target of a process is collected right here: a thread to wake would
+ * cost a tenth of a fast scrape.  False: no thread to be had. */
+static bool
+kick(struct runner *r, bool alone, uint64_t ticket, const struct kick *k)
 {
+	if (alone) {
+		r->ticket = ticket;
+		r->kick = *k;
+		run_collection(r);
+		return true;
+	}
+	if (!r->started && !start_thread(r))
+		return false;
+	r->started = true;
 	pthread_mutex_lock(&r->lock);
 	r->kicked = true;
 	r->next_ticket = ticket;
 	r->next = *k;
 	pthread_cond_signal(&r->wake);
 	pthread_mutex_unlock(&r->lock);
+	return true;
 }
 
 /* Targets come first and in the order of their numbers.  False: out of memory
@@ -317,8 +329,7 @@ handle(const struct collector *c, struct runner ***runners, uint32_t *n, const s
 	if (f->type == FRAME_KICK && f->target < *n && payload.len == sizeof(struct kick)) {
 		struct kick k;
 		memcpy(&k, payload.ptr, sizeof k);
-		kick((*runners)[f->target], f->ticket, &k);
-		return true;
+		return kick((*runners)[f->target], *n == 1, f->ticket, &k);
 	}
 	if (f->type != FRAME_TARGET || f->target != *n)
 		return false;
@@ -347,6 +358,7 @@ worker_main(const char *name, int fd)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, name); /* or the process is called exe */
 	mallopt(M_ARENA_MAX, 2); /* a heap per thread would cost more than a lock */
 	parent_fd = fd;
 	const struct collector *c = plugin_load(name, why, sizeof why);
