@@ -105,7 +105,7 @@ check:
 	$(MAKE) -j$(JOBS) test-builds
 	tests/run
 
-test-builds: all tests $(BUILD)/tests/load $(BUILD)/tests/kafka_tool $(BUILD)/tests/redis_load
+test-builds: all tests $(BUILD)/tests/load $(BUILD)/tests/service $(BUILD)/tests/kafka_tool $(BUILD)/tests/redis_load
 	$(MAKE) SAN=address,undefined all tests
 	$(MAKE) SAN=thread TESTS="$(THREADED)" all tests
 	$(MAKE) fuzz
@@ -119,6 +119,11 @@ $(BUILD)/tests/redis_load: tests/live/redis_load.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(call pkg_cflags,hiredis) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,hiredis)
 
+$(BUILD)/tests/service: tests/demo/service.c $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(call pkg_cflags,libmicrohttpd) $(ALL_LDFLAGS) -o $@ $^ \
+	    $(call pkg_libs,$(CORE_PKGS)) -lm
+
 $(BUILD)/tests/kafka_tool: tests/live/kafka_tool.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(call pkg_cflags,rdkafka) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,rdkafka)
@@ -126,7 +131,7 @@ $(BUILD)/tests/kafka_tool: tests/live/kafka_tool.c
 # Ends by Ctrl-C, or after DEMO_SECONDS.
 demo:
 	packaging/deps.sh build demo
-	$(MAKE) -j$(JOBS) all $(BUILD)/tests/load
+	$(MAKE) -j$(JOBS) all $(BUILD)/tests/load $(BUILD)/tests/service
 	@python3 tests/demo/demo.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 # Side by side with the exporters that Debian ships.

@@ -150,11 +150,13 @@ add_bucket(struct application_cell *c, const struct application_sample *s)
 	}
 }
 
-/* What no counter can be is none, and would spoil the sum. */
+/* What no counter can be is none, and would spoil the sum for ever. */
+#define COUNT_LIMIT 1e100
+
 static bool
 is_count(double value)
 {
-	return value >= 0 && isfinite(value);
+	return value >= 0 && value < COUNT_LIMIT;
 }
 
 void
@@ -163,11 +165,11 @@ application_cells_add(struct application_cell *cells, const struct application_p
 {
 	const struct application_family *f = &plan->family[s->name->family];
 	struct application_cell *c = cells + f->cell + cell_of(f->group, s->label);
-	bool gauge = f->metric == NULL || f->metric->type == GAUGE;
+	bool any = f->metric == NULL || f->metric->type == GAUGE;
 
 	switch (s->name->part) {
 	case PART_VALUE:
-		if (gauge ? isnan(s->value) : !is_count(s->value))
+		if (any ? isnan(s->value) : !is_count(s->value))
 			return;
 		c->value += s->value;
 		c->lines++;
@@ -177,7 +179,7 @@ application_cells_add(struct application_cell *cells, const struct application_p
 			add_bucket(c, s);
 		return;
 	case PART_SUM:
-		if (!isfinite(s->value))
+		if (!(fabs(s->value) < COUNT_LIMIT))
 			return;
 		c->sum += s->value;
 		c->sums++;

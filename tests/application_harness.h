@@ -136,14 +136,22 @@ static inline bool harness_page(struct harness *h, unsigned instance, const char
 	return harness_page_in(h, instance, text_of(page), false, 1 << 20);
 }
 
-/* The exposition of the last collection, then a line per group that is not DONE. */
+/* The exposition of the last collection. */
+static inline struct text harness_expose(struct harness *h, bool openmetrics)
+{
+	struct view view = { .groups = h->rows };
+
+	buf_reset(&h->page);
+	expose(&h->page, &h->registry, &view, 1, openmetrics);
+	return (struct text){ h->page.ptr, h->page.len };
+}
+
+/* The same, then a line per group that is not DONE. */
 static inline struct text harness_text(struct harness *h)
 {
 	static const char *const words[] = { "done", "absent", "failed", "lost" };
-	struct view              view = { .groups = h->rows };
 
-	buf_reset(&h->page);
-	expose(&h->page, &h->registry, &view, 1, false);
+	harness_expose(h, false);
 	for (unsigned i = 0; i < APPLICATION_GROUPS; i++)
 		if (h->outcome[i] != DONE)
 			buf_printf(&h->page, "%s %s: %s\n", application_groups[i].name,

@@ -22,6 +22,7 @@ ADDRESSES = {
     "DATATIER_PGBOUNCER_URI": "host=h dbname=pgbouncer password='%s'" % SECRET,
     "DATATIER_REDIS_URI": "rediss://h",
     "DATATIER_KAFKA_BROKERS": "h1:9092,h2:9092",
+    "DATATIER_APPLICATION_URL": "http://h1:8085/metrics, http://h2:8085/metrics",
 }
 
 
@@ -56,21 +57,21 @@ class ShippedConfig(unittest.TestCase):
         self.assertNotIn(SECRET, said)
 
     def test_nothing_set_leaves_all_out(self):
-        self.assert_good({}, 0, 4)
+        self.assert_good({}, 0, len(ADDRESSES))
 
     def test_each_address_alone_is_enough(self):
         for name, value in ADDRESSES.items():
             with self.subTest(name):
-                self.assert_good({name: value}, 1, 3)
+                self.assert_good({name: value}, 1, len(ADDRESSES) - 1)
 
     def test_all_addresses_together(self):
-        self.assert_good(ADDRESSES, 4, 0)
+        self.assert_good(ADDRESSES, len(ADDRESSES), 0)
 
     def test_examples_of_the_environment_file_work(self):
         found = examples()
         self.assertGreater(len(found), 10)
         found = {key: value for key, value in found.items() if not value.startswith("/etc/ssl")}
-        self.assert_good(found, 4, 0)
+        self.assert_good(found, len(ADDRESSES), 0)
 
     def test_both_files_name_the_same_variables(self):
         """The flags' own variables are in the environment file only."""
@@ -85,7 +86,7 @@ class ShippedConfig(unittest.TestCase):
             path = os.path.join(folder, "password")
             with open(path, "w") as out:
                 out.write(SECRET + "\n")
-            self.assert_good({**ADDRESSES, "DATATIER_REDIS_PASSWORD_FILE": path}, 4, 0)
+            self.assert_good({**ADDRESSES, "DATATIER_REDIS_PASSWORD_FILE": path}, len(ADDRESSES), 0)
             os.unlink(path)
             status, said = check({**ADDRESSES, "DATATIER_REDIS_PASSWORD_FILE": path})
             self.assertEqual(status, 1)
@@ -94,7 +95,7 @@ class ShippedConfig(unittest.TestCase):
             self.assertNotIn(SECRET, said)
 
     def test_lost_secret_of_a_target_that_is_left_out_is_no_fault(self):
-        self.assert_good({"DATATIER_REDIS_PASSWORD_FILE": "/nowhere"}, 0, 4)
+        self.assert_good({"DATATIER_REDIS_PASSWORD_FILE": "/nowhere"}, 0, len(ADDRESSES))
 
     def test_unusable_address_names_the_line_and_hides_the_password(self):
         for name, value in (("DATATIER_POSTGRESQL_URI", "postgresql://u:%s@h/db?nonsense=1" % SECRET),

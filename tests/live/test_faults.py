@@ -11,7 +11,7 @@ import tap
 
 SECRET = "Sw0rdfish-Tr0mbone"
 SHIPPED_ENV = ("DATATIER_POSTGRESQL_URI", "DATATIER_PGBOUNCER_URI", "DATATIER_REDIS_URI",
-               "DATATIER_KAFKA_BROKERS")
+               "DATATIER_KAFKA_BROKERS", "DATATIER_APPLICATION_URL")
 
 
 def target(collector, name, more):
