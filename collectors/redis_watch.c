@@ -19,6 +19,13 @@ add_error(struct redis_watch *w, struct text t)
 	w->error[w->nerror] = '\0';
 }
 
+/* From then on nothing is believed. */
+static bool
+is_broken(const struct redis_watch *w)
+{
+	return w->refused || w->odd;
+}
+
 static bool
 is_open(const struct redis_watch *w)
 {
@@ -40,6 +47,8 @@ on_piece(void *arg, char root, unsigned leaf, struct text t)
 {
 	struct redis_watch *w = arg;
 
+	if (is_broken(w))
+		return;
 	switch (root) {
 	case '+':
 		if (is_open(w))
@@ -125,6 +134,8 @@ on_end(void *arg, char root)
 	struct redis_watch *w = arg;
 	uint64_t hits, misses;
 
+	if (is_broken(w))
+		return;
 	if (root == '>' && w->step != WATCH_SUBSCRIBE) {
 		end_push(w);
 		return;
@@ -234,7 +245,7 @@ redis_watch_feed(struct redis_watch *w, struct text t)
 	w->bytes += t.len;
 	if (!resp3_feed(&w->protocol, t))
 		w->odd = true;
-	return !w->refused && !w->odd;
+	return !is_broken(w);
 }
 
 void

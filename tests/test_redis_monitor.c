@@ -155,7 +155,7 @@ lookups_are_counted_by_prefix(void **unused)
 	assert_lookups(HEAD "\"get\" \"user:1:2\"\n" HEAD "\"GeT\" \"c:\"", "1 0 1 0 of 2");
 	assert_lookups(HEAD "\"MGET\" \"user:1\" \"user:2\" \"c:3\" \"d:4\"", "2 0 1 1 of 1");
 	assert_lookups(HEAD "\"HGET\" \"user:1\" \"c:2\"", "1 0 0 0 of 1");
-	assert_lookups(HEAD "\"SINTERSTORE\" \"user:1\" \"c:2\" \"c:3\"", "0 0 2 0 of 1");
+	assert_lookups(HEAD "\"SINTER\" \"x:1\" \"c:2\" \"c:3\"", "0 0 2 1 of 1");
 	assert_lookups(HEAD "\"BITOP\" \"AND\" \"user:1\" \"c:3\"", "0 0 1 0 of 1");
 	assert_lookups(HEAD "\"LCS\" \"user:1\" \"c:3\" \"LEN\" \"c:4\"", "1 0 1 0 of 1");
 	assert_lookups("1.2 [15 lua] \"TTL\" \"user:1\"", "1 0 0 0 of 1");

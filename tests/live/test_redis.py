@@ -38,13 +38,14 @@ def config(uri, more=""):
     return 'targets = ( { collector = "redis"; name = "cache"; uri = "%s"; %s } );\n' % (uri, more)
 
 
-def acl():
+def acl(user="datatier"):
     """The statement as README.md gives it to the reader, as words."""
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "README.md")) as readme:
         blocks = re.findall(r"^```[a-z]*\n(.*?)^```", readme.read(), re.M | re.S)
-    said = [line.strip() for block in blocks for line in block.splitlines() if "ACL SETUSER" in line]
+    said = [line.strip() for block in blocks for line in block.splitlines()
+            if "ACL SETUSER %s " % user in line]
     if len(said) != 1:
-        raise AssertionError("README.md has %d statements ACL SETUSER" % len(said))
+        raise AssertionError("README.md has %d statements ACL SETUSER %s" % (len(said), user))
     return shlex.split(said[0][said[0].index("ACL SETUSER"):])
 
 
