@@ -5,7 +5,7 @@
  * had when they were last seen, and what the present one has.  When a counter
  * is lower than on the page before:
  *
- *   - process_start_time_seconds has changed, or where the page has none more
+ *   - process_start_time_seconds has changed, or where that does not say it more
  *     than half of its counters fell: a new process, the last page is past;
  *   - else some series went away, an idle user's perhaps: what they had counted
  *     is kept, and nothing is counted again.
@@ -18,7 +18,8 @@
 
 #include "application.h"
 
-#define SAME_START 1.0 /* seconds; some clients take it anew from two clocks */
+/* Seconds: some clients work the start out anew, from clocks that are set. */
+#define UNSURE_START 1.0
 
 bool
 application_life_make(struct application_life *l, const struct application_plan *plan)
@@ -105,8 +106,10 @@ static bool
 is_new_process(const struct application_life *l, const struct application_plan *plan,
     const struct application_page *p)
 {
-	if (l->has_start && p->has_start)
-		return fabs(p->start - l->start) > SAME_START;
+	double moved = l->has_start && p->has_start ? fabs(p->start - l->start) : UNSURE_START;
+
+	if (moved <= 0 || moved > UNSURE_START)
+		return moved > UNSURE_START;
 	return most_have_fallen(l, plan);
 }
 
