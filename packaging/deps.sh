@@ -39,6 +39,8 @@ check,demo   must cmd:pgbouncer            pgbouncer                   pgbouncer
 check,demo   must cmd:redis-server         redis-server                redis/valkey-compat-redis
 check,demo   may  cmd:java                 default-jre-headless        java-headless/java-21-openjdk-headless/java-17-openjdk-headless
 check,demo   may  cmd:mvn                  maven                       maven
+check        may  cmd:pip3                 python3-pip                 python3-pip
+check        may  cmd:xz                   xz-utils                    xz
 check        must pc:cmocka                libcmocka-dev               libcmocka-devel
 check        must cmd:clang                clang                       clang
 check        must cmd:clang-format         clang-format                clang-tools-extra
