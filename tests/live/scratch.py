@@ -3,6 +3,7 @@ processes it runs there.  Nothing of it is left when the program has ended,
 however it ended: see reaper.py.
 """
 import atexit
+import glob
 import os
 import pwd
 import random
@@ -140,6 +141,18 @@ def children(pid):
     return found
 
 
+def _at_rest(pid):
+    """Every thread of it is stopped, or has ended."""
+    for path in glob.glob("/proc/%d/task/*/stat" % pid):
+        try:
+            with open(path) as stat:
+                if stat.read().rpartition(")")[2].split()[0] not in "TtZX":
+                    return False
+        except OSError:
+            continue
+    return True
+
+
 class Server:
     """A process with a directory, a log and a port.  Runs from construction to
     the end of the `with`, or of the program.  A subclass says how: command(),
@@ -204,12 +217,16 @@ class Server:
             raise RigError("%s\n%s" % (error, self.tail())) from None
 
     def signal(self, sig):
-        """To the process and all its descendants."""
-        for pid in [self.pid] + children(self.pid):
+        """To the process and all its descendants; SIGSTOP has stopped them, with
+        all their threads, when this returns."""
+        pids = [self.pid] + children(self.pid)
+        for pid in pids:
             try:
                 os.kill(pid, sig)
             except ProcessLookupError:
                 pass
+        if sig == signal.SIGSTOP:
+            wait_for(lambda: all(map(_at_rest, pids)), "%s is stopped" % self.name, 10, 0.005)
 
     def stop(self, patience=STOP_SECONDS):
         """Ends it in good order, or after so many seconds by force; also when
