@@ -22,9 +22,11 @@ sys.path.insert(0, HERE)
 import backend			# noqa: E402
 import prometheus_server	# noqa: E402
 import rig			# noqa: E402
+import service			# noqa: E402
 from table import Table		# noqa: E402
 
 EVERY = 2			# seconds between two samples
+CONVERSATIONS = 10000		# each a series on the sample service's own page
 SETTLED = 20			# seconds after which every family has a value
 class Stop(Exception):
     """Ctrl-C, SIGTERM, or the time is over."""
@@ -47,7 +49,9 @@ def start_all(say, mock_kafka):
     """The exporter, and the backend that it watches."""
     say("starting servers, load and exporter in %s ..." % rig.directory())
     watched = backend.Backend(say, mock_kafka)
-    path = write_environment(watched.environment())
+    chat = service.Service(CONVERSATIONS)
+    say("service      %s, a sample, with %d series of ws_active_connections" % (chat.url, CONVERSATIONS))
+    path = write_environment(dict(watched.environment(), DATATIER_APPLICATION_URL=chat.url))
     exporter = rig.Exporter(env=read_environment(path))
     say("exporter     http://127.0.0.1:%d/ and /metrics, environment file %s" % (exporter.port, path))
     start_prometheus(exporter, say)

@@ -189,7 +189,8 @@ put_conversation(char *at, const struct page *p, unsigned long number)
 	at += put_number(at, number, 12);
 	memcpy(at, "\"} ", 3);
 	at += 3;
-	at += put_number(at, (number * 7 + p->moved) % 5, 1);
+	bool active = number % 50 < 20 + p->moved % 20;
+	at += put_number(at, active ? 1 + number % 3 : 0, 1);
 	*at++ = '\n';
 	return (size_t)(at - from);
 }

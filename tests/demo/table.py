@@ -19,7 +19,7 @@ LATER = {
     "message_size_bytes": "Kafka records", "oversized_message_total": "Kafka records",
     "high_rate_users_total": "Kafka records",
 }
-LATER.update(dict.fromkeys((
+FAMILIES.update(dict.fromkeys((
     "message_total_delivery_latency_seconds", "ws_connections_total", "ws_messages_sent_total",
     "ws_messages_received_total", "ws_errors_total", "ws_reconnections_total",
     "ws_active_connections", "ws_message_latency_seconds", "messages_sent_total",
