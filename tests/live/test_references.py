@@ -25,7 +25,7 @@ class References(unittest.TestCase):
     def test_every_collector_is_in_both(self):
         for flag in REFERENCES:
             text = printed(flag)
-            for name in ("postgresql", "redis", "kafka"):
+            for name in ("postgresql", "redis", "kafka", "application"):
                 self.assertRegex(text, r"(?m)^#+ `?%s`?$" % name)
 
     def test_recorded_pages_pass_promtool(self):
