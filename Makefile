@@ -15,6 +15,9 @@ PKG_redis      = libcurl hiredis
 PKG_kafka      = rdkafka
 PKG_application = libcurl
 
+# Nothing beside the sources of the tests.
+export PYTHONDONTWRITEBYTECODE = 1
+
 CORE_PKGS  = libconfig libmicrohttpd libdeflate
 PKG_CONFIG = pkg-config
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
@@ -103,7 +106,7 @@ THREADED = $(filter test_target% test_scrape% test_worker% test_postgresql_serve
 check:
 	packaging/deps.sh build check
 	$(MAKE) -j$(JOBS) test-builds
-	tests/run
+	tests/run --counts build/counts
 
 test-builds: all tests $(BUILD)/tests/load $(BUILD)/tests/service $(BUILD)/tests/kafka_tool $(BUILD)/tests/redis_load
 	$(MAKE) SAN=address,undefined all tests
