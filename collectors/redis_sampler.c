@@ -83,7 +83,7 @@ static void
 note(struct redis_sampler *s, const struct redis_window *w, enum outcome outcome, const char *why)
 {
 	s->outcome = outcome;
-	memcpy(s->why, outcome == DONE ? (const char[WHY_MAX]){ 0 } : why, sizeof s->why);
+	memcpy(s->why, why, sizeof s->why); /* of DONE nobody reads it */
 	if (outcome == DONE)
 		add(s, w);
 	else

@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "live"))
 sys.path.insert(0, HERE)
 
 import backend			# noqa: E402
+import prefixes			# noqa: E402
 import rig			# noqa: E402
 import scratch			# noqa: E402
 from measure import Scraper, cpu_seconds, median, memory, p95		# noqa: E402
@@ -238,7 +239,8 @@ def run(rounds):
         time.sleep(2)
         for part in (lambda: compare_redis(report, watched.redis, rounds),
                      lambda: compare_postgres(report, watched.pg, rounds),
-                     lambda: delayed(report, watched, proxies)):
+                     lambda: delayed(report, watched, proxies),
+                     lambda: prefixes.cost(report)):
             try:
                 part()
             except unittest.SkipTest as why:
