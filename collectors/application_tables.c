@@ -7,7 +7,9 @@
 /* clang-format off */
 
 /* Buckets are those of the page. */
-#define LATENCY .type = HISTOGRAM, .unit = "seconds", .own_bounds = true
+#define LATENCY .type = HISTOGRAM, .unit = "seconds", .own_bounds = true, .carried = true
+/* Of former processes of the service only the state knows. */
+#define COUNTED .type = COUNTER, .carried = true
 #define VALUES(...) .values = (const char *const[]){ __VA_ARGS__, NULL }
 
 static const struct metric instance_metrics[] = {
@@ -30,16 +32,16 @@ static const struct metric active_metrics[] = {
 };
 
 static const struct metric connection_metrics[] = {
-	{ .name = "ws_connections_total", .type = COUNTER,
+	{ .name = "ws_connections_total", COUNTED,
 	  .help = "WebSocket connections opened, closed and ended by an error." },
 };
 static const struct label connection_labels[] = {
 	{ .name = "status", VALUES("opened", "closed", "error") } };
 
 static const struct metric ws_message_metrics[] = {
-	{ .name = "ws_messages_sent_total", .type = COUNTER,
+	{ .name = "ws_messages_sent_total", COUNTED,
 	  .help = "Messages sent over WebSocket connections." },
-	{ .name = "ws_messages_received_total", .type = COUNTER,
+	{ .name = "ws_messages_received_total", COUNTED,
 	  .help = "Messages received over WebSocket connections." },
 	{ .name = "ws_message_latency_seconds", LATENCY,
 	  .help = "Time the service takes for a message of a WebSocket connection, in seconds." },
@@ -48,27 +50,27 @@ static const struct label ws_message_labels[] = {
 	{ .name = "message_type", VALUES("message", "typing", "ping", "pong") } };
 
 static const struct metric ws_error_metrics[] = {
-	{ .name = "ws_errors_total", .type = COUNTER, .help = "Errors of WebSocket connections." },
+	{ .name = "ws_errors_total", COUNTED, .help = "Errors of WebSocket connections." },
 };
 static const struct label ws_error_labels[] = { { .name = "error_type",
 	VALUES("timeout", "decode", "send_failed", "connection_lost", "heartbeat_timeout") } };
 
 static const struct metric reconnection_metrics[] = {
-	{ .name = "ws_reconnections_total", .type = COUNTER,
+	{ .name = "ws_reconnections_total", COUNTED,
 	  .help = "WebSocket connections that clients made anew." },
 };
 static const struct label reconnection_labels[] = {
 	{ .name = "reason", VALUES("connection_lost", "heartbeat_timeout") } };
 
 static const struct metric message_metrics[] = {
-	{ .name = "messages_sent_total", .type = COUNTER, .help = "Messages that users sent." },
-	{ .name = "messages_received_total", .type = COUNTER, .help = "Messages that users received." },
-	{ .name = "conversations_created_total", .type = COUNTER, .help = "Conversations begun." },
+	{ .name = "messages_sent_total", COUNTED, .help = "Messages that users sent." },
+	{ .name = "messages_received_total", COUNTED, .help = "Messages that users received." },
+	{ .name = "conversations_created_total", COUNTED, .help = "Conversations begun." },
 };
 static const struct label message_labels[] = { { .name = "status", VALUES("success", "failed") } };
 
 static const struct metric failure_metrics[] = {
-	{ .name = "message_delivery_failures_total", .type = COUNTER,
+	{ .name = "message_delivery_failures_total", COUNTED,
 	  .source = "message_delivery_failures",
 	  .help = "Messages that could not be delivered." },
 };
@@ -77,7 +79,7 @@ static const struct label failure_labels[] = {
 
 #define INDEX_TYPE { .name = "index_type", VALUES("fulltext", "bm25") }
 static const struct metric search_metrics[] = {
-	{ .name = "message_searches_total", .type = COUNTER, .help = "Searches in messages." },
+	{ .name = "message_searches_total", COUNTED, .help = "Searches in messages." },
 };
 static const struct label search_labels[] = {
 	INDEX_TYPE, { .name = "status", VALUES("success", "failed") } };
@@ -123,11 +125,11 @@ static const struct label total_delivery_labels[] = {
 
 /* Patterns: the families have their own names. */
 static const struct metric added_metrics[] = {
-	[ADDED_COUNTER] = { .name = "added_total", .type = COUNTER,
+	[ADDED_COUNTER] = { .name = "added_total", COUNTED,
 	  .help = "From the service's own page, added by the option families, summed over all labels." },
 	[ADDED_GAUGE] = { .name = "added_gauge", .type = GAUGE,
 	  .help = "From the service's own page, added by the option families, summed over all labels." },
-	[ADDED_HISTOGRAM] = { .name = "added_histogram", .type = HISTOGRAM, .own_bounds = true,
+	[ADDED_HISTOGRAM] = { .name = "added_histogram", .type = HISTOGRAM, .own_bounds = true, .carried = true,
 	  .help = "From the service's own page, added by the option families, summed over all labels." },
 };
 static const struct label added_labels[] = { { .name = "family" } };

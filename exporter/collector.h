@@ -19,7 +19,7 @@
 #include "clock.h"
 #include "text.h"
 
-#define COLLECTOR_ABI 2u
+#define COLLECTOR_ABI 3u
 #define COUNT(a)      (sizeof(a) / sizeof *(a))
 
 enum collector_limits {
@@ -48,6 +48,9 @@ struct metric {
 	/* Added up in the collector's state and not by the server: goes on
 	 * where it was when a worker process had to be started again. */
 	bool             accumulated;
+	/* Partly so: a new worker process begins with what the server has by
+	 * then, and only what is missing to the last value is added from then on. */
+	bool             carried;
 	/* Every row of the histogram brings its own bounds (put_buckets);
 	 * buckets and nbuckets are empty. */
 	bool             own_bounds;

@@ -87,10 +87,8 @@ check_buckets(struct check *ck, const struct metric *m)
 		return;
 	}
 	if (m->own_bounds) {
-		/* Values of two lives cannot be added up where bounds differ. */
-		if (m->nbuckets > 0 || m->accumulated)
-			fault(ck, "with bounds of its rows a histogram has none of its own and is "
-				  "not accumulated");
+		if (m->nbuckets > 0)
+			fault(ck, "with bounds of its rows a histogram has none of its own");
 		return;
 	}
 	if (m->nbuckets == 0 || m->nbuckets > HISTOGRAM_BOUNDS_MAX || m->buckets == NULL) {
@@ -137,6 +135,8 @@ check_metric(struct check *ck, const struct metric *m)
 		fault(ck, "help is one full sentence without quotes, backslashes or line ends");
 	if (!isfinite(m->scale))
 		fault(ck, "scale is not finite");
+	if (m->accumulated && m->carried)
+		fault(ck, "either accumulated or carried");
 	check_suffix(ck, m);
 	check_buckets(ck, m);
 }

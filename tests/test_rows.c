@@ -16,14 +16,15 @@
 
 /* clang-format off */
 static const double bounds[] = { 1, 10 };
-enum { CALLS, LEVEL, TIME, ABOUT, OWN };
+enum { CALLS, LEVEL, TIME, ABOUT, OWN, KEPT };
 static const struct metric metrics[] = {
 	[CALLS] = { .name = "t_calls_total", .type = COUNTER, .accumulated = true, .help = "C." },
 	[LEVEL] = { .name = "t_level", .type = GAUGE, .scale = 0.001, .source = "level_ms", .help = "L." },
 	[TIME] = { .name = "t_time_seconds", .type = HISTOGRAM, .accumulated = true, .unit = "seconds",
 	    .buckets = bounds, .nbuckets = COUNT(bounds), .help = "T." },
 	[ABOUT] = { .name = "t_info", .type = INFO, .help = "I." },
-	[OWN] = { .name = "t_own", .type = HISTOGRAM, .own_bounds = true, .help = "O." },
+	[OWN] = { .name = "t_own", .type = HISTOGRAM, .own_bounds = true, .carried = true, .help = "O." },
+	[KEPT] = { .name = "t_kept_total", .type = COUNTER, .carried = true, .help = "K." },
 };
 static const char *const colours[] = { "red", "green", NULL };
 static const struct label labels[] = { { "name", NULL }, { "colour", colours } };
@@ -203,6 +204,58 @@ accumulated_values_go_on_from_a_base(void **state)
 }
 
 static void
+carried_values_get_what_is_missing(void **state)
+{
+	static const double own[] = { 0.5, 7 }, other[] = { 1, 7 };
+	static const double old_count[] = { 1, 20, 3 }, new_count[] = { 2, 5, 3 };
+	struct rows *base = rows_new(&group), *published = rows_new(&group), *r = rows_new(&group);
+	(void)state;
+
+	begin(published, "a", "red");
+	rows_put(published, KEPT, 100.1);
+	rows_put_buckets(published, OWN, 2, own, 9.1, old_count);
+	begin(published, "b", "red");
+	rows_put(published, KEPT, 5);
+	rows_put_buckets(published, OWN, 2, other, 9, old_count);
+	begin(published, "late", "red");
+	rows_put(published, KEPT, 40);
+	rows_inherit(base, published);
+
+	for (int i = 0; i < 2; i++) { /* the first value settles it, the second goes on */
+		rows_reset(r);
+		begin(r, "a", "red");
+		rows_put(r, KEPT, 30.3 + i);
+		rows_put_buckets(r, OWN, 2, own, 4.7, new_count);
+		begin(r, "b", "red");
+		rows_put(r, KEPT, 7 + i); /* more than there was: nothing is missing */
+		rows_put_buckets(r, OWN, 2, own, 4, new_count);
+		rows_add(r, base);
+		assert_true(value(r, KEPT, 0) >= 100.1 + i && value(r, KEPT, 0) < 100.11 + i);
+		assert_true(value(r, KEPT, 1) == 7 + i);
+		struct bins b = rows_bins(r, &metrics[OWN], &r->samples[r->head[OWN]]);
+		assert_true(b.count[0] == 2 && b.count[1] == 20 && b.count[2] == 3);
+		assert_true(*b.sum >= 9.1 && *b.sum < 9.11);
+		b = rows_bins(r, &metrics[OWN], &r->samples[r->tail[OWN]]);
+		assert_true(b.count[1] == 5 && *b.sum == 4); /* other bounds */
+	}
+	/* Another death: the sum so far, and what has not come yet. */
+	struct rows *next = rows_new(&group);
+	rows_inherit(next, r);
+	rows_inherit(next, base);
+	assert_int_equal(next->nrows, 3);
+	assert_true(value(next, KEPT, 0) > 101 && value(next, KEPT, 2) == 40);
+	rows_reset(r);
+	begin(r, "late", "red");
+	rows_put(r, KEPT, 1);
+	rows_add(r, next);
+	assert_true(value(r, KEPT, 0) == 40);
+	rows_drop(next);
+	rows_drop(base);
+	rows_drop(published);
+	rows_drop(r);
+}
+
+static void
 records_are_replayed_with_scale(void **state)
 {
 	struct sink sink = { BUF(SINK_MAX), &group };
@@ -346,6 +399,7 @@ main(void)
 		cmocka_unit_test(values_that_a_type_cannot_have_are_refused),
 		cmocka_unit_test(a_put_without_a_row_is_dropped),
 		cmocka_unit_test(accumulated_values_go_on_from_a_base),
+		cmocka_unit_test(carried_values_get_what_is_missing),
 		cmocka_unit_test(records_are_replayed_with_scale),
 		cmocka_unit_test(a_row_may_bring_bounds_of_its_own),
 		cmocka_unit_test(bounds_of_a_row_are_not_believed),
