@@ -140,7 +140,7 @@ demo:
 # Side by side with the exporters that Debian ships.
 bench:
 	packaging/deps.sh build check bench
-	$(MAKE) -j$(JOBS) all $(BUILD)/tests/load $(BUILD)/tests/redis_load
+	$(MAKE) -j$(JOBS) all $(BUILD)/tests/load $(BUILD)/tests/redis_load $(BUILD)/tests/service
 	python3 tests/bench/bench.py
 
 # METRICS.md and OPTIONS.md, from the tables; make check compares them.

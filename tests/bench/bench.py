@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "live"))
 sys.path.insert(0, HERE)
 
+import application			# noqa: E402
 import backend			# noqa: E402
 import prefixes			# noqa: E402
 import rig			# noqa: E402
@@ -240,6 +241,7 @@ def run(rounds):
         for part in (lambda: compare_redis(report, watched.redis, rounds),
                      lambda: compare_postgres(report, watched.pg, rounds),
                      lambda: delayed(report, watched, proxies),
+                     lambda: application.measure(report),
                      lambda: prefixes.cost(report)):
             try:
                 part()
