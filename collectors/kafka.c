@@ -261,6 +261,8 @@ kafka_ask(struct scrape *sc)
 	if (ends == 0 && !good)
 		return unreachable(sc);
 	kafka_account(&k->state, kafka_age_metric, conf->rate_limit);
+	if (!kafka_records_collect(k, conf))
+		return fail(LOST, sc, "out of memory");
 	judge(k);
 	return DONE;
 }

@@ -10,6 +10,9 @@
  *	kafka_account.c	what the groups did since the last collection
  *	kafka_age.c kafka_ask.c  time in queue; no Kafka in it
  *	kafka_rows.c	the state as rows
+ *	kafka_records.c	which records are to be read, and what was read as rows
+ *	kafka_reader.c kafka_assign.c kafka_record.c  the thread that reads them
+ *	kafka_sizes.c kafka_users.c kafka_pace.c  sizes, frequent keys, bytes a second
  *	kafka_select.c	which groups and topics are watched
  *
  * One collection, of which only the two steps in the middle are waited for:
@@ -29,13 +32,16 @@
 
 #include "../exporter/collector.h"
 #include "kafka_age.h"
+#include "kafka_reader.h"
+#include "kafka_sizes.h"
+#include "shared_metrics.h"
 
 enum kafka_limits {
 	KAFKA_TOPICS_MAX = 20000,
 	KAFKA_PARTITIONS_MAX = 200000, /* of all topics */
 	KAFKA_GROUPS_MAX = 5000,
 	KAFKA_QUESTIONS_MAX = 4000,  /* offsets at time stamps, in a collection */
-	KAFKA_CHUNK = 250,            /* partitions a call: its CPU grows with the square */
+	KAFKA_CHUNK = 250,           /* partitions a call: its CPU grows with the square */
 	KAFKA_LANES = 24,            /* calls at once */
 	KAFKA_PATIENCE_MS = 1500,    /* for one step, as long as there is time */
 	KAFKA_RATE_WINDOW_MS = 1000, /* rates are not taken over less */
@@ -48,6 +54,12 @@ struct kafka_conf {
 	const char *const *kafka;
 	double             rate_limit;
 	long long          questions;
+	const char        *sample_topics, *tail_topics; /* NULL: none */
+	long long          read_bytes;                  /* a second */
+	long long          oversized_medium, oversized_large, oversized_huge;
+	long long          key_limit; /* messages in key_window */
+	int64_t            key_window;
+	const char        *header_sent_at, *header_delivery_path;
 };
 
 /* ---- kafka_select.c ---- */
@@ -93,6 +105,8 @@ struct kafka_topic {
 	unsigned                under_replicated;
 	uint64_t                seen;     /* number of the last collection that had it */
 	double                  produced; /* messages since it was first seen */
+	struct kafka_reading   *reading;  /* NULL: its records are not read */
+	bool                    judged;   /* whether they are, is settled */
 };
 
 struct kafka_position {    /* of a group in a partition */
@@ -187,6 +201,11 @@ void kafka_account_waiting(const struct kafka_consumption *, double now, struct 
 
 /* ---- kafka_client.c ---- */
 
+/* A handle that reads records; NULL: why has one sentence. */
+rd_kafka_t *kafka_client_reader(struct kafka_reader *, char why[static WHY_MAX]);
+/* It asks for so many of a partition at once. */
+long long   kafka_client_fetch_bytes(const struct kafka_conf *);
+
 struct kafka_client {
 	rd_kafka_t              *rk;
 	rd_kafka_queue_t        *replies; /* of questions in flight */
@@ -262,6 +281,44 @@ bool kafka_lookup_add(
 /* Sorts and asks; what is not answered at the deadline, is not. */
 void kafka_lookup_all(rd_kafka_t *, struct kafka_lookups *, struct deadline);
 
+/* ---- kafka_records.c ---- */
+
+struct kafka_reading { /* of a topic, as the scrapes know it */
+	uint64_t id;   /* never used twice */
+	bool     tailed;
+	struct kafka_reading_part {
+		int64_t from;  /* up to here sizes are known by samples */
+		int64_t upto;  /* the log end of the last collection */
+		bool    known; /* both are valid */
+		bool    seen;  /* was sampled, or has nothing to be sampled */
+	} * parts;
+	int32_t            n;
+	struct sizes       sizes;
+	struct kafka_tally tally;
+};
+
+struct kafka_records {
+	struct kafka_select     sample, tail;
+	bool                    on;     /* some topics may be read */
+	bool                    judged; /* on, sample and tail are valid */
+	uint64_t                last_id;
+	unsigned                seed;
+	size_t                  topics, partitions, tailed; /* that are read */
+	struct kafka_reader     reader;
+	struct kafka_deliveries deliveries;
+	double                  high_rate_users;
+	double                  seen; /* of tailed topics */
+	char                    why[WHY_MAX];
+};
+
+struct kafka;
+/* After the log ends have come: takes in what was read, says what is to be read
+ * next.  False: out of memory. */
+bool kafka_records_collect(struct kafka *, const struct kafka_conf *);
+void kafka_reading_free(struct kafka_reading *);
+
+enum outcome kafka_record_rows(struct scrape *, const struct group *);
+
 /* ---- kafka_tables.c, kafka_rows.c ---- */
 
 struct kafka {
@@ -274,6 +331,7 @@ struct kafka {
 	bool                 renew; /* the handle, before the next collection */
 	rd_kafka_resp_err_t  listing_err;
 	struct kafka_lookups lookups;
+	struct kafka_records records;
 };
 
 enum kafka_group_number {
@@ -285,12 +343,17 @@ enum kafka_group_number {
 	KAFKA_STATES,
 	KAFKA_PARTITIONS,
 	KAFKA_POSITIONS,
+	KAFKA_SIZES,
+	KAFKA_OVERSIZES,
+	KAFKA_USERS,
+	KAFKA_DELIVERIES,
 	KAFKA_GROUPS
 };
 extern const struct group kafka_groups[KAFKA_GROUPS];
-enum { KAFKA_OPTIONS = 10 };
+enum { KAFKA_OPTIONS = 20 };
 extern const struct option        kafka_options[KAFKA_OPTIONS];
-extern const struct metric *const kafka_age_metric;
+extern const struct metric *const kafka_age_metric, *const kafka_size_metric,
+							*const kafka_delivery_metric;
 
 enum outcome kafka_rows(struct scrape *, const struct group *);
 

@@ -31,6 +31,23 @@ static const struct {
 	{ "topic.metadata.refresh.interval.ms", "-1" },
 };
 
+/* What the handle that reads records is made for besides: few bytes under way,
+ * a record as soon as it is there, and never back to a log's start. */
+static const struct {
+	const char *name, *value;
+} readers[] = {
+	{ "topic.metadata.refresh.interval.ms", "30000" },
+	{ "socket.timeout.ms", "10000" },
+	{ "auto.offset.reset", "latest" },
+	{ "enable.partition.eof", "true" },
+	{ "check.crcs", "false" },
+	{ "isolation.level", "read_uncommitted" },
+	{ "fetch.wait.max.ms", "500" },
+	{ "fetch.min.bytes", "1" },
+	{ "queued.min.messages", "1000" },
+	{ "statistics.interval.ms", "2000" },
+};
+
 static bool
 is_one(const char *name, const char *const *names)
 {
@@ -179,11 +196,103 @@ kafka_check(const void *options, char why[static WHY_MAX])
 
 	if (!check_brokers(conf->brokers, why))
 		return false;
+	if (conf->oversized_medium >= conf->oversized_large ||
+	    conf->oversized_large >= conf->oversized_huge) {
+		snprintf(why, WHY_MAX,
+		    "oversized_medium, oversized_large and oversized_huge do not rise");
+		return false;
+	}
 	rd_kafka_conf_t *rc = kafka_client_conf(conf, why);
 	if (rc == NULL)
 		return false;
 	rd_kafka_conf_destroy(rc);
 	return true;
+}
+
+/* What was fetched and is not looked at yet must not take long to be read. */
+static long long
+clamp(long long bytes, long long most)
+{
+	return bytes < KAFKA_FETCH_LEAST ? KAFKA_FETCH_LEAST : bytes > most ? most : bytes;
+}
+
+long long
+kafka_client_fetch_bytes(const struct kafka_conf *conf)
+{
+	return clamp(conf->read_bytes / 8, KAFKA_FETCH_BYTES);
+}
+
+/* Called from rd_kafka_poll(), in the reader's thread. */
+static int
+statistics_came(rd_kafka_t *rk, char *json, size_t len, void *opaque)
+{
+	static const char key[] = "\"rx_bytes\":";
+	const char *at = memmem(json, len, key, sizeof key - 1);
+
+	(void)rk;
+	if (at != NULL)
+		kafka_reader_received(opaque, strtod(at + sizeof key - 1, NULL));
+	return 0;
+}
+
+static bool
+set_reader(rd_kafka_conf_t *rc, const struct kafka_conf *conf, char why[static WHY_MAX])
+{
+	const struct {
+		const char *name;
+		long long value;
+	} limits[] = {
+		{ "fetch.message.max.bytes", kafka_client_fetch_bytes(conf) },
+		/* Not below the other, or that one is what holds. */
+		{ "message.max.bytes", kafka_client_fetch_bytes(conf) },
+		{ "fetch.max.bytes", clamp(conf->read_bytes / 4, KAFKA_RESPONSE_BYTES) },
+		{ "queued.max.messages.kbytes",
+		    clamp(conf->read_bytes / 2, (long long)KAFKA_QUEUE_KBYTES << 10) >> 10 },
+	};
+	char number[24];
+
+	for (size_t i = 0; i < COUNT(readers); i++)
+		if (!set(rc, readers[i].name, readers[i].value, why))
+			return false;
+	for (size_t i = 0; i < COUNT(limits); i++) {
+		snprintf(number, sizeof number, "%lld", limits[i].value);
+		if (!set(rc, limits[i].name, number, why))
+			return false;
+	}
+	rd_kafka_conf_set_log_cb(rc, no_log);
+	return true;
+}
+
+/* The handle that rc makes; rc is gone in any case.  No secret in why. */
+static rd_kafka_t *
+make(rd_kafka_conf_t *rc, const struct kafka_conf *conf, char why[static WHY_MAX])
+{
+	char words[512];
+	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, rc, words, sizeof words);
+
+	if (rk != NULL)
+		return rk;
+	rd_kafka_conf_destroy(rc);
+	for (const char *const *kv = conf->kafka; kv != NULL && kv[0] != NULL; kv += 2)
+		if (strstr(kv[0], "password") != NULL || strstr(kv[0], "secret") != NULL)
+			without_value(words, kv[1]);
+	snprintf(why, WHY_MAX, "librdkafka does not start with these settings: %.180s", words);
+	return NULL;
+}
+
+rd_kafka_t *
+kafka_client_reader(struct kafka_reader *r, char why[static WHY_MAX])
+{
+	rd_kafka_conf_t *rc = kafka_client_conf(r->conf, why);
+
+	if (rc == NULL)
+		return NULL;
+	rd_kafka_conf_set_opaque(rc, r);
+	rd_kafka_conf_set_stats_cb(rc, statistics_came);
+	if (set_reader(rc, r->conf, why))
+		return make(rc, r->conf, why);
+	rd_kafka_conf_destroy(rc);
+	return NULL;
 }
 
 bool
@@ -200,16 +309,9 @@ kafka_client_open(struct kafka_client *c, const struct kafka_conf *conf, char wh
 	rd_kafka_conf_set_opaque(rc, c);
 	rd_kafka_conf_set_log_cb(rc, no_log);
 	rd_kafka_conf_set_error_cb(rc, error_happened);
-	c->rk = rd_kafka_new(RD_KAFKA_CONSUMER, rc, words, sizeof words);
-	if (c->rk == NULL) {
-		rd_kafka_conf_destroy(rc);
-		for (const char *const *kv = conf->kafka; kv != NULL && kv[0] != NULL; kv += 2)
-			if (strstr(kv[0], "password") != NULL || strstr(kv[0], "secret") != NULL)
-				without_value(words, kv[1]);
-		snprintf(
-		    why, WHY_MAX, "librdkafka does not start with these settings: %.180s", words);
+	c->rk = make(rc, conf, why);
+	if (c->rk == NULL)
 		return false;
-	}
 	c->replies = rd_kafka_queue_new(c->rk);
 	c->options = rd_kafka_AdminOptions_new(c->rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
 	rd_kafka_AdminOptions_set_request_timeout(c->options, OPERATION_MS, words, sizeof words);

@@ -204,6 +204,10 @@ kafka_rows(struct scrape *sc, const struct group *g)
 	case KAFKA_STATES: return group_rows(sc, g, true);
 	case KAFKA_PARTITIONS: return partition_rows(sc, g);
 	case KAFKA_POSITIONS: return each_consumption(sc, g, position_rows);
+	case KAFKA_SIZES:
+	case KAFKA_OVERSIZES:
+	case KAFKA_USERS:
+	case KAFKA_DELIVERIES: return kafka_record_rows(sc, g);
 	case KAFKA_GROUPS: break;
 	}
 	return fail(FAILED, sc, "no such group of metrics");

@@ -69,6 +69,7 @@ topic_free(struct kafka_topic *t)
 	for (int32_t i = 0; i < t->n; i++)
 		free(t->partitions[i].watch);
 	free(t->partitions);
+	kafka_reading_free(t->reading);
 	free(t->name);
 	free(t);
 }

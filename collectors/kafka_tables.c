@@ -5,6 +5,11 @@
 
 static const double age_bounds[] = { 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800 };
 
+static const double size_bounds[] = { 100, 1e3, 1e4, 1e5, 1e6, 5e6, 1e7, 5e7 };
+static const double delivery_bounds[] = { 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300 };
+
+static const char *const size_values[] = { "medium", "large", "huge", NULL };
+static const char *const path_values[] = { DELIVERY_PATHS, NULL };
 static const char *const older_values[] = { "5", "10", "30", "60", "300", "1800", NULL };
 
 /* clang-format off */
@@ -20,6 +25,13 @@ static const struct label state_labels[] = {
 static const struct label partition_labels[] = { { .name = "topic" }, { .name = "partition" } };
 static const struct label position_labels[] = {
 	{ .name = "group" }, { .name = "topic" }, { .name = "partition" },
+};
+
+static const struct label oversize_labels[] = {
+	{ .name = "topic" }, { .name = "size_category", .values = size_values },
+};
+static const struct label delivery_labels[] = {
+	{ .name = DELIVERY_PATH_LABEL, .values = path_values },
 };
 
 static const struct metric cluster_metrics[] = {
@@ -99,6 +111,37 @@ static const struct metric position_metrics[] = {
 		  "partition." },
 };
 
+static const struct metric size_metrics[] = {
+	{ .name = "message_size_bytes", .type = HISTOGRAM, .unit = "bytes", .buckets = size_bounds,
+	  .nbuckets = COUNT(size_bounds), .accumulated = true,
+	  .help = "Size of the values of messages, before compression: in a topic of tail_topics every "
+		  "record that was read, exactly; in one of sample_topics the count is that of the "
+		  "messages produced, the buckets and the sum are estimated from a sample of each "
+		  "partition." },
+	{ .name = "queue_records_seen_total", .type = COUNTER, .accumulated = true,
+	  .help = "Records of the topic that were read; what is missing to "
+		  "queue_messages_produced_total was not seen." },
+};
+
+static const struct metric oversize_metrics[] = {
+	{ .name = "oversized_message_total", .type = COUNTER, .accumulated = true,
+	  .help = "Records read whose value is larger than the option of that name, oversized_medium "
+		  "and so on, and not larger than the next one." },
+};
+
+static const struct metric user_metrics[] = {
+	{ .name = "high_rate_users_total", .type = COUNTER, .accumulated = true,
+	  .help = "Times that a record key went above key_limit messages within a key_window, by what "
+		  "was read: never one too many, and exact while the keys fit the counters, 1024 or "
+		  "twice as many as keys can be above the limit." },
+};
+
+static const struct metric delivery_metrics[] = {
+	{ .name = TOTAL_DELIVERY_NAME, .type = HISTOGRAM, .unit = "seconds",
+	  .buckets = delivery_bounds, .nbuckets = COUNT(delivery_bounds), .accumulated = true,
+	  .help = TOTAL_DELIVERY_HELP },
+};
+
 #define SHAPE(what) \
 	.metrics = what##_metrics, .nmetrics = COUNT(what##_metrics)
 #define LABELS(what) .labels = what##_labels, .nlabels = COUNT(what##_labels)
@@ -120,9 +163,22 @@ const struct group kafka_groups[KAFKA_GROUPS] = {
 	  .max_rows = 50000, .off = true, .about = "Log ends by partition." },
 	[KAFKA_POSITIONS] = { .name = "positions", SHAPE(position), LABELS(position),
 	  .max_rows = 50000, .off = true, .about = "Committed offsets by partition." },
+	[KAFKA_SIZES] = { .name = "sizes", SHAPE(size), .labels = topic_labels,
+	  .nlabels = COUNT(topic_labels), .max_rows = KAFKA_READ_TOPICS_MAX,
+	  .about = "Records that are read: every one in tail_topics, some in sample_topics." },
+	[KAFKA_OVERSIZES] = { .name = "oversizes", SHAPE(oversize), LABELS(oversize),
+	  .max_rows = KAFKA_READ_TOPICS_MAX * KAFKA_OVERSIZED,
+	  .about = "Records of tail_topics; a sample cannot count what is rare." },
+	[KAFKA_USERS] = { .name = "users", SHAPE(user),
+	  .about = "Record keys of tail_topics; hashes of them are kept for one window." },
+	[KAFKA_DELIVERIES] = { .name = "deliveries", SHAPE(delivery), LABELS(delivery),
+	  .about = "The header header_sent_at of records of tail_topics, against the record's own "
+		   "time stamp." },
 };
 
 const struct metric *const kafka_age_metric = &consumption_metrics[3];
+const struct metric *const kafka_size_metric = &size_metrics[0];
+const struct metric *const kafka_delivery_metric = &delivery_metrics[0];
 
 #define AT(field) .offset = offsetof(struct kafka_conf, field)
 
@@ -148,6 +204,31 @@ const struct option kafka_options[KAFKA_OPTIONS] = {
 	  .max = QUESTIONS_MAX,
 	  .help = "Time stamps asked for per partition and collection to date messages; 0 for brokers "
 		  "that cannot look up offsets by time." },
+	{ .name = "sample_topics", .type = OPT_REGEX, AT(sample_topics),
+	  .help = "Read some records of the watched topics whose name matches, for the sizes of "
+		  "messages; none by default." },
+	{ .name = "tail_topics", .type = OPT_REGEX, AT(tail_topics),
+	  .help = "Read every record of the watched topics whose name matches, for exact sizes, "
+		  "oversized messages and keys; none by default." },
+	{ .name = "read_bytes_per_second", .type = OPT_INT, AT(read_bytes), .def = "4194304",
+	  .min = 65536, .max = 1e10,
+	  .help = "Records are read at no more than so many bytes per second on average; what is more "
+		  "is left out, and missing in queue_records_seen_total." },
+	{ .name = "oversized_medium", .type = OPT_INT, AT(oversized_medium), .def = "262144",
+	  .min = 1, .max = 1e10, .help = "A message of more bytes is a medium oversized one." },
+	{ .name = "oversized_large", .type = OPT_INT, AT(oversized_large), .def = "1048576",
+	  .min = 1, .max = 1e10, .help = "A message of more bytes is a large one." },
+	{ .name = "oversized_huge", .type = OPT_INT, AT(oversized_huge), .def = "5242880",
+	  .min = 1, .max = 1e10, .help = "A message of more bytes is a huge one." },
+	{ .name = "key_limit", .type = OPT_INT, AT(key_limit), .def = "600", .min = 1, .max = 1e12,
+	  .help = "Messages of one key in a key_window above which it is a user with a high rate." },
+	{ .name = "key_window", .type = OPT_DURATION, AT(key_window), .def = "1m", .min = 1,
+	  .max = 3600, .help = "Keys are counted anew after so long." },
+	{ .name = "header_sent_at", .type = OPT_STRING, AT(header_sent_at),
+	  .help = "Header of records of tail_topics that says when what was delivered had been sent, "
+		  "in s, ms, us or ns since 1970; the record's own time stamp is when it was delivered." },
+	{ .name = "header_delivery_path", .type = OPT_STRING, AT(header_delivery_path),
+	  .help = "Header of such a record that says direct, queue_consumed or broadcast." },
 	{ .name = "kafka", .type = OPT_MAP, AT(kafka),
 	  .help = "Properties of librdkafka, as kafka.security_protocol or kafka.sasl_username." },
 };

@@ -33,8 +33,15 @@ static inline void harness_begin(struct harness *h)
 	struct buf                           faults = BUF(1 << 16);
 
 	*h = (struct harness){ .page = BUF(64 << 20) };
-	h->conf =
-	    (struct kafka_conf){ .exclude_topics = "^__", .rate_limit = 10000, .questions = 4 };
+	h->conf = (struct kafka_conf){ .exclude_topics = "^__",
+		.rate_limit = 10000,
+		.questions = 4,
+		.read_bytes = 4 << 20,
+		.oversized_medium = 256 << 10,
+		.oversized_large = 1 << 20,
+		.oversized_huge = 5 << 20,
+		.key_limit = 600,
+		.key_window = 60 * NS_PER_S };
 	h->sink.records = BUF(SINK_MAX);
 	h->sc = (struct scrape){
 		.target = "events",
@@ -105,14 +112,17 @@ static inline double harness_value(const struct harness *h, const char *series)
 /* The collector itself never forgets a target; here everything vanishes. */
 static inline void harness_forget(struct kafka *k)
 {
+	kafka_reader_stop(&k->records.reader);
 	kafka_state_metadata(&k->state, &k->topics, &(struct rd_kafka_metadata){ .topic_cnt = 0 });
 	kafka_state_groups(
 	    &k->state, &k->groups, &(struct rd_kafka_group_list){ .group_cnt = 0 }, true);
 	free(k->state.topics);
 	free(k->state.groups);
 	free(k->lookups.v);
-	for (unsigned i = 0; i < 2; i++) {
-		struct kafka_select *select = i == 0 ? &k->topics : &k->groups;
+	struct kafka_select *selects[] = { &k->topics, &k->groups, &k->records.sample,
+		&k->records.tail };
+	for (unsigned i = 0; i < COUNT(selects); i++) {
+		struct kafka_select *select = selects[i];
 		if (select->has_include)
 			regfree(&select->include);
 		if (select->has_exclude)

@@ -19,7 +19,11 @@ static bool
 check(const char *brokers, const char *name, const char *value)
 {
 	const char *const map[] = { name, value, NULL };
-	struct kafka_conf conf = { .brokers = brokers, .kafka = map };
+	struct kafka_conf conf = { .brokers = brokers,
+		.kafka = map,
+		.oversized_medium = 1,
+		.oversized_large = 2,
+		.oversized_huge = 3 };
 
 	why[0] = '\0';
 	return collector.check(&conf, why);
@@ -42,6 +46,22 @@ brokers_are_hosts_and_ports(void **state)
 			fail_msg("%s is taken", bad[i]);
 		assert_non_null(strstr(why, "HOST:PORT"));
 	}
+}
+
+static void
+sizes_must_rise(void **state)
+{
+	struct kafka_conf conf = {
+		.brokers = "a", .oversized_medium = 5, .oversized_large = 5, .oversized_huge = 6
+	};
+
+	(void)state;
+	assert_false(collector.check(&conf, why));
+	assert_non_null(strstr(why, "oversized_large"));
+	conf.oversized_large = 6;
+	assert_false(collector.check(&conf, why));
+	conf.oversized_huge = 7;
+	assert_true(collector.check(&conf, why));
 }
 
 static void
@@ -86,6 +106,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(brokers_are_hosts_and_ports),
+		cmocka_unit_test(sizes_must_rise),
 		cmocka_unit_test(properties_go_to_librdkafka),
 		cmocka_unit_test(librdkafka_refuses_in_its_own_words),
 		cmocka_unit_test(what_the_collector_lives_by_cannot_be_set),

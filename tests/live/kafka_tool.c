@@ -4,11 +4,16 @@
  *
  *	kafka_tool BROKERS produce TOPIC COUNT RATE [PARTITION [AGE]]
  *	kafka_tool BROKERS consume GROUP TOPIC COUNT RATE [COMMIT_MS]
+ *	kafka_tool BROKERS records TOPIC PARTITION CODEC plain|commit|abort
  *
  * RATE is messages per second, 0: as fast as it goes; COUNT 0: until SIGTERM.
  * Messages have one of ten keys.  AGE: seconds that their time stamps lie back.
  * A consumer says "assigned" when it has its partitions; at its end it says how
  * many messages it committed, and how many of them at what age or less.
+ *
+ * records reads lines SIZE KEY [SENT PATH] and produces one record for each, with
+ * the headers sent-at and path where it has them, key - for none; all of them in
+ * one transaction or in none.  A size of -1 is a record without a value.
  */
 #include <librdkafka/rdkafka.h>
 #include <signal.h>
@@ -124,6 +129,99 @@ produce(const char *brokers, const char *topic, long count, double rate, int par
 	return failed > 0;
 }
 
+/* ---- records ---- */
+
+static void
+must(rd_kafka_error_t *error, const char *what)
+{
+	if (error != NULL)
+		die(what, rd_kafka_error_string(error));
+}
+
+/* Half of it compresses well. */
+static char *
+noise(size_t size)
+{
+	char *bytes = malloc(size);
+
+	for (size_t i = 0; bytes != NULL && i < size; i++)
+		bytes[i] = i % 2 ? 'x' : (char)rand();
+	return bytes;
+}
+
+static rd_kafka_headers_t *
+headers_of(const char *sent, const char *path)
+{
+	rd_kafka_headers_t *headers = rd_kafka_headers_new(2);
+
+	if (sent[0] != '\0')
+		rd_kafka_header_add(headers, "sent-at", -1, sent, -1);
+	if (path[0] != '\0')
+		rd_kafka_header_add(headers, "path", -1, path, -1);
+	return headers;
+}
+
+static void
+produce_line(rd_kafka_t *rk, const char *topic, int partition, const char *line, char *bytes)
+{
+	char key[100], sent[100] = "", path[100] = "";
+	rd_kafka_resp_err_t err;
+	long size;
+
+	if (sscanf(line, "%ld %99s %99s %99s", &size, key, sent, path) < 2)
+		die(line, "not SIZE KEY [SENT PATH]");
+	char *at = strcmp(key, "-") != 0 ? key : NULL, *value = size < 0 ? NULL : bytes;
+	long len = size < 0 ? 0 : size;
+	for (;;) {
+		rd_kafka_headers_t *headers = headers_of(sent, path);
+		err = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic),
+		    RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_KEY(at, strlen(key)),
+		    RD_KAFKA_V_VALUE(value, (size_t)len), RD_KAFKA_V_HEADERS(headers),
+		    RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+			break;
+		rd_kafka_headers_destroy(headers);
+		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+			die(topic, rd_kafka_err2str(err));
+		rd_kafka_poll(rk, 100);
+	}
+	rd_kafka_poll(rk, 0);
+}
+
+static int
+records(const char *brokers, const char *topic, int partition, const char *codec, const char *how)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	bool transaction = strcmp(how, "plain") != 0;
+	char *line = NULL, *bytes = noise(32 << 20);
+	size_t cap = 0;
+	long n = 0;
+
+	set(conf, "compression.codec", codec);
+	set(conf, "message.max.bytes", "64000000");
+	set(conf, "linger.ms", "20");
+	if (transaction)
+		set(conf, "transactional.id", topic);
+	rd_kafka_conf_set_dr_msg_cb(conf, delivered);
+	rd_kafka_t *rk = handle(RD_KAFKA_PRODUCER, conf, brokers);
+	if (transaction) {
+		must(rd_kafka_init_transactions(rk, 20000), "init");
+		must(rd_kafka_begin_transaction(rk), "begin");
+	}
+	for (; getline(&line, &cap, stdin) > 0; n++)
+		produce_line(rk, topic, partition, line, bytes);
+	rd_kafka_flush(rk, 60000);
+	if (transaction && strcmp(how, "commit") == 0)
+		must(rd_kafka_commit_transaction(rk, 20000), "commit");
+	else if (transaction)
+		must(rd_kafka_abort_transaction(rk, 20000), "abort");
+	rd_kafka_destroy(rk);
+	free(line);
+	free(bytes);
+	printf("produced %ld failed %ld\n", n - failed, failed);
+	return failed > 0;
+}
+
 /* ---- consume ---- */
 
 static void
@@ -230,7 +328,11 @@ main(int argc, char **argv)
 	if (argc >= 7 && argc <= 8 && strcmp(argv[2], "consume") == 0)
 		return consume(argv[1], argv[3], argv[4], atol(argv[5]), atof(argv[6]),
 		    argc > 7 ? atof(argv[7]) / 1000 : 0.1);
-	fprintf(stderr, "usage: kafka_tool BROKERS produce TOPIC COUNT RATE [PARTITION [AGE]]\n"
-			"       kafka_tool BROKERS consume GROUP TOPIC COUNT RATE [COMMIT_MS]\n");
+	if (argc == 7 && strcmp(argv[2], "records") == 0)
+		return records(argv[1], argv[3], atoi(argv[4]), argv[5], argv[6]);
+	fprintf(stderr,
+	    "usage: kafka_tool BROKERS produce TOPIC COUNT RATE [PARTITION [AGE]]\n"
+	    "       kafka_tool BROKERS consume GROUP TOPIC COUNT RATE [COMMIT_MS]\n"
+	    "       kafka_tool BROKERS records TOPIC PARTITION CODEC plain|commit|abort\n");
 	return 2;
 }
