@@ -3,6 +3,7 @@
  * may be configured.  `source` is an older name of a family.
  */
 #include "application.h"
+#include "shared_metrics.h"
 
 /* clang-format off */
 
@@ -117,11 +118,10 @@ static const struct label delivery_labels[] = {
 	{ .name = "delivery_type", VALUES("direct", "queue", "broadcast") } };
 
 static const struct metric total_delivery_metrics[] = {
-	{ .name = "message_total_delivery_latency_seconds", LATENCY,
-	  .help = "Time from sending a message to its delivery, in seconds." },
+	{ .name = TOTAL_DELIVERY_NAME, LATENCY, .help = TOTAL_DELIVERY_HELP },
 };
 static const struct label total_delivery_labels[] = {
-	{ .name = "delivery_path", VALUES("direct", "queue_consumed", "broadcast") } };
+	{ .name = DELIVERY_PATH_LABEL, VALUES(DELIVERY_PATHS) } };
 
 /* Patterns: the families have their own names. */
 static const struct metric added_metrics[] = {
