@@ -16,7 +16,8 @@ VERSION = "3.9.1"
 HERE = pathlib.Path(__file__).resolve().parent
 CLUSTER = "datatierDatatierTestsA"  # any 22 characters of base64
 JAVA = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xss512k",
-        "-Djava.awt.headless=true"]
+        "-Djava.awt.headless=true",
+        "-XX:-UsePerfData"]  # which would stay in /tmp/hsperfdata_USER
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 <modelVersion>4.0.0</modelVersion>
 <groupId>datatier</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
@@ -96,7 +97,7 @@ def _maven(directory, version, timeout):
                "-DincludeScope=runtime", f"-DoutputDirectory={directory / 'libs'}"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=timeout, check=False)
+                              timeout=timeout, check=False, env=scratch.maven_environment())
     except subprocess.TimeoutExpired as late:
         raise Unavailable(f"Maven did not get Kafka {version} within {timeout} s") from late
     if done.returncode:

@@ -41,7 +41,8 @@ def _maven(version, directory):
                "-DoutputDirectory=%s" % directory]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=200, check=False, cwd=directory)
+                              timeout=200, check=False, cwd=directory,
+                              env=scratch.maven_environment())
     except subprocess.TimeoutExpired:
         raise Unavailable("Maven did not get PostgreSQL %s within 200 s" % version) from None
     if done.returncode:

@@ -116,6 +116,11 @@ def unprivileged_user():
     raise RigError("neither a user postgres nor nobody")
 
 
+def maven_environment():
+    """Without the files that a JVM leaves in /tmp/hsperfdata_USER."""
+    return dict(os.environ, MAVEN_OPTS=os.environ.get("MAVEN_OPTS", "") + " -XX:-UsePerfData")
+
+
 def wait_for(ready, what, seconds=START_SECONDS, every=0.05):
     """Calls ready until it returns something true, and returns that."""
     end = time.monotonic() + seconds
