@@ -423,6 +423,14 @@ class Connections(unittest.TestCase):
             # The certificate is for localhost and 127.0.0.1, not for this address of the same server.
             self.down("rediss://127.0.0.2:%d" % other.port, 'tls_ca = "%s";' % other.ca, "certificate is not trusted")
 
+    def test_tls_by_another_name_than_the_address(self):
+        with rig.Redis({"bind": "127.0.0.1 127.0.0.2"}, tls=True) as redis:
+            uri, ca = "rediss://127.0.0.2:%d" % redis.port, 'tls_ca = "%s";' % redis.ca
+            self.up(uri, ca + 'tls_server_name = "localhost";')
+            self.down(uri, ca + 'tls_server_name = "cache.example";', "certificate is not trusted")
+            redis.stop()	# it is this address that is connected to, and no other
+            self.down(uri, ca + 'tls_server_name = "localhost";', "127.0.0.2:%d: no connection" % redis.port)
+
     def test_tls_and_plain_mixed_up(self):
         with rig.Redis(tls=True) as tls, rig.Redis() as plain:
             self.down("redis://127.0.0.1:%d" % tls.port, "", "rediss://")

@@ -224,6 +224,19 @@ class Events(Prefixes):
             self.assert_sums(exporter.scrape(), redis)
 
 
+class Tls(Prefixes):
+    def test_windows_use_the_same_kind_of_connection(self):
+        with rig.Redis(EVENTS, tls=True) as redis:
+            with rig.Exporter(config(redis.url, 'tls_ca = "%s"; prefix_share = 0.5;' % redis.ca)) as exporter:
+                deadline = time.monotonic() + 30
+                while min(counts(exporter.scrape()).get("user", (0, 0))) == 0 and time.monotonic() < deadline:
+                    redis.cli("EVAL", "redis.call('SET', 'user:1', 1) for i = 1, 500 do redis.call('GET', 'user:1')"
+                              " redis.call('GET', 'user:none') end", 0)
+                page = exporter.scrape()
+                self.assertGreater(min(counts(page)["user"]), 0, words(exporter))
+                self.assert_sums(page, redis)
+
+
 class Rights(Prefixes):
     def statements(self):
         with open(os.path.join(scratch.TOP, "README.md")) as readme:
