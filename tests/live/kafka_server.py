@@ -3,6 +3,7 @@ from the jars that Maven gets once into a cache directory."""
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,7 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 </exclusions></dependency>
 </dependencies></project>
 """
+PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 LOG4J = """log4j.rootLogger=WARN, stdout
 log4j.appender.stdout=org.apache.log4j.ConsoleAppender
 log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
@@ -93,7 +95,7 @@ def verify(libs, version):
 
 def _maven(directory, version, timeout):
     (directory / "pom.xml").write_text(POM.format(version=version))
-    command = ["mvn", "-q", "-B", "-f", str(directory / "pom.xml"), "dependency:copy-dependencies",
+    command = ["mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(directory / "pom.xml"), PLUGIN,
                "-DincludeScope=runtime", f"-DoutputDirectory={directory / 'libs'}"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -101,8 +103,9 @@ def _maven(directory, version, timeout):
     except subprocess.TimeoutExpired as late:
         raise Unavailable(f"Maven did not get Kafka {version} within {timeout} s") from late
     if done.returncode:
-        errors = [line for line in done.stdout.splitlines() if "ERROR" in line] or ["no reason"]
-        raise Unavailable(f"Maven could not get Kafka {version}: {errors[0][:300]}")
+        errors = re.findall(r"\[ERROR\] (.*)", done.stdout) or ["no reason"]
+        cause = errors[0].partition(" -> ")[0].rpartition(": ")[2]	# the innermost
+        raise Unavailable(f"Maven could not get Kafka {version}: {cause[:200]}")
 
 
 _verified = set()
