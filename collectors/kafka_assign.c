@@ -195,9 +195,10 @@ begin_sample(
 
 	part->assigned = true;
 	part->next = p->start;
-	part->sample = (struct kafka_sample){
-		.to = p->to, .until = clock_ns() + KAFKA_SAMPLE_S * NS_PER_S, .active = true
-	};
+	part->sample = (struct kafka_sample){ .to = p->to,
+		.wanted = p->records,
+		.until = clock_ns() + KAFKA_SAMPLE_S * NS_PER_S,
+		.active = true };
 	r->samples[r->nsamples].topic = t;
 	r->samples[r->nsamples++].part = n;
 	kafka_reader_charge(r, (double)r->fetch_bytes);

@@ -23,11 +23,13 @@
 #include "kafka_users.h"
 
 enum kafka_reader_limits {
-	KAFKA_SAMPLE_RECORDS = 50,    /* of a partition, at most */
-	KAFKA_SAMPLE_BYTES = 1 << 20, /* likewise; the one that goes above it counts */
-	KAFKA_SAMPLES = 64,           /* partitions being sampled at once */
-	KAFKA_SAMPLE_S = 10,          /* then it is given up */
-	KAFKA_FETCH_BYTES = 64 << 10, /* of a partition, at most; one batch comes anyhow */
+	KAFKA_SAMPLE_RECORDS = 50,         /* of a partition, at most, */
+	KAFKA_SAMPLE_LEAST = 5,            /* and at least; in between by their mean size, */
+	KAFKA_SAMPLE_BYTES = 1 << 20,      /* so that it is about so much */
+	KAFKA_SAMPLE_BYTES_MAX = 32 << 20, /* then it ends in any case */
+	KAFKA_SAMPLES = 64,                /* partitions being sampled at once */
+	KAFKA_SAMPLE_S = 10,               /* then it is given up */
+	KAFKA_FETCH_BYTES = 64 << 10,      /* of a partition, at most; one batch comes anyhow */
 	KAFKA_FETCH_LEAST = 16 << 10,
 	KAFKA_RESPONSE_BYTES = 1 << 20, /* of a broker, likewise */
 	KAFKA_QUEUE_KBYTES = 2048,      /* fetched and not looked at yet */
@@ -40,9 +42,10 @@ enum kafka_reader_limits {
 /* ---- what is to be read ---- */
 
 struct kafka_plan_part {
-	int64_t end;       /* of the log; -1: not known, then it is not begun with */
-	int64_t start, to; /* sample the records from start on, to is the first that is too many */
-	bool    again;     /* the log began again: offsets from before are void */
+	int64_t  end;       /* of the log; -1: not known, then it is not begun with */
+	int64_t  start, to; /* sample the records from start on, to is the first that is too many */
+	unsigned records;   /* so many of them */
+	bool     again;     /* the log began again: offsets from before are void */
 };
 
 struct kafka_plan_topic {
@@ -76,7 +79,7 @@ struct kafka_deliveries {
 struct kafka_sample { /* of a partition */
 	int64_t          to, until;
 	double           bytes;
-	unsigned         records;
+	unsigned         wanted, records;
 	bool             active, done;
 	struct histogram sizes;
 };

@@ -127,8 +127,8 @@ take_sampled(struct kafka_sample *s, const rd_kafka_message_t *m, double bytes)
 	histogram_observe(&s->sizes, kafka_size_metric, (double)m->len, 1);
 	s->bytes += bytes;
 	s->records++;
-	s->done = m->offset + 1 >= s->to || s->records >= KAFKA_SAMPLE_RECORDS ||
-		  s->bytes >= KAFKA_SAMPLE_BYTES;
+	s->done =
+	    m->offset + 1 >= s->to || s->records >= s->wanted || s->bytes >= KAFKA_SAMPLE_BYTES_MAX;
 }
 
 static void

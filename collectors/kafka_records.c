@@ -196,12 +196,12 @@ plan_sample(struct kafka_records *r, const struct kafka_reading_part *part, int6
 	if (!part->known || (part->from == part->upto && part->seen))
 		return;
 	if (part->from == part->upto) {
-		from = part->upto - KAFKA_SAMPLE_RECORDS;
+		from = part->upto - plan->records;
 		if (from < log_start || from < 0)
 			from = log_start > 0 ? log_start : 0;
 	}
 	plan->to = part->upto;
-	double room = (double)(plan->to - from - KAFKA_SAMPLE_RECORDS);
+	double room = (double)(plan->to - from - plan->records);
 	plan->start = from + (room > 0 ? (int64_t)(room * rand_r(&r->seed) / RAND_MAX) : 0);
 }
 
@@ -209,6 +209,7 @@ static void
 plan_topic(struct kafka_records *r, const struct kafka_topic *t, struct kafka_plan_topic *plan)
 {
 	const struct kafka_reading *reading = t->reading;
+	unsigned records = sizes_sample(&reading->sizes, kafka_size_metric);
 
 	for (int32_t n = 0; n < t->n; n++) {
 		const struct kafka_partition *p = &t->partitions[n];
@@ -216,6 +217,7 @@ plan_topic(struct kafka_records *r, const struct kafka_topic *t, struct kafka_pl
 			.end = p->known ? p->end : -1,
 			.again = p->read && p->began_again,
 		};
+		plan->parts[n].records = records;
 		if (!reading->tailed)
 			plan_sample(r, &reading->parts[n], p->start, &plan->parts[n]);
 	}

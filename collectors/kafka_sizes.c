@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include "kafka_reader.h"
+
 #define FADE 0.25
 
 double
@@ -49,6 +51,15 @@ sizes_fade(struct sizes *s, const struct metric *m)
 	/* Faded away it would say nothing. */
 	if (sizes_number(&before, m) >= 1)
 		add(&s->latest, &before, m, FADE - 1);
+}
+
+unsigned
+sizes_sample(const struct sizes *s, const struct metric *m)
+{
+	double n = sizes_number(&s->latest, m);
+	double fit = s->latest.sum > 0 ? KAFKA_SAMPLE_BYTES * n / s->latest.sum : INFINITY;
+
+	return (unsigned)fmin(fmax(fit, KAFKA_SAMPLE_LEAST), KAFKA_SAMPLE_RECORDS);
 }
 
 void

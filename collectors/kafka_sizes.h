@@ -32,6 +32,10 @@ void sizes_fade(struct sizes *, const struct metric *);
  * there was any sample it stays where it is. */
 void sizes_give(struct sizes *, const struct metric *, double unread);
 
+/* How many records to take for the next sample.  That is settled before it is
+ * taken: one that ended with a large record would have too many of them. */
+unsigned sizes_sample(const struct sizes *, const struct metric *);
+
 /* Observations of a histogram. */
 double sizes_number(const struct histogram *, const struct metric *);
 

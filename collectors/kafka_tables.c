@@ -116,8 +116,9 @@ static const struct metric size_metrics[] = {
 	  .nbuckets = COUNT(size_bounds), .accumulated = true,
 	  .help = "Size of the values of messages, before compression: in a topic of tail_topics every "
 		  "record that was read, exactly; in one of sample_topics the count is that of the "
-		  "messages produced, the buckets and the sum are estimated from a sample of each "
-		  "partition." },
+		  "messages produced, the buckets are estimated from a sample of each partition and "
+		  "scrape, within .01 of the cumulative distribution, and the sum is uncertain where "
+		  "few large messages carry it." },
 	{ .name = "queue_records_seen_total", .type = COUNTER, .accumulated = true,
 	  .help = "Records of the topic that were read; what is missing to "
 		  "queue_messages_produced_total was not seen." },
