@@ -464,3 +464,18 @@ rows_inherit(struct rows *r, const struct rows *base)
 		}
 	}
 }
+
+bool
+rows_cover(const struct rows *r, const struct rows *old)
+{
+	for (unsigned m = 0; m < old->group->nmetrics; m++) {
+		if (!has_base(&old->group->metrics[m]))
+			continue;
+		for (uint32_t i = old->head[m]; i != NO_SAMPLE; i = old->samples[i].next) {
+			uint32_t row = same_row(r, old, old->samples[i].row);
+			if (row == NO_SAMPLE || !(r->row[row].put & UINT64_C(1) << m))
+				return false;
+		}
+	}
+	return true;
+}

@@ -88,5 +88,7 @@ struct bins rows_bins(const struct rows *, const struct metric *, const struct s
 void rows_add(struct rows *, struct rows *base);
 /* Copies the accumulated and carried metrics of the rows that are only in base. */
 void rows_inherit(struct rows *, const struct rows *base);
+/* Does r have all that old has of accumulated and carried metrics? */
+bool rows_cover(const struct rows *r, const struct rows *old);
 
 #endif

@@ -48,6 +48,7 @@ target_free(struct target *t)
 		rows_drop(t->groups[g].published);
 		rows_drop(t->groups[g].spare);
 		rows_drop(t->groups[g].base);
+		rows_drop(t->groups[g].lapsed);
 	}
 	free(t->groups);
 	buf_free(&t->kept);
@@ -212,6 +213,23 @@ target_view_drop(struct target *t, struct target_view *view)
 
 /* ---- frames ---- */
 
+/* A group may fail for a while, or a topic be out of reach, and the worker die
+ * before they are back: what was counted until then must not be lost. */
+static void
+remember_lapsed(struct group_state *g, const struct rows *old)
+{
+	if (old == NULL || rows_cover(g->published, old))
+		return;
+	struct rows *lapsed = rows_new(old->group);
+	if (lapsed == NULL)
+		return;
+	rows_inherit(lapsed, old);
+	if (g->lapsed != NULL)
+		rows_inherit(lapsed, g->lapsed);
+	rows_drop(g->lapsed);
+	g->lapsed = lapsed;
+}
+
 /* Publishes the spare set and keeps the old one to be filled next, unless a
  * scrape still reads it. */
 static void
@@ -229,6 +247,7 @@ publish(struct target *t, struct group_state *g, uint64_t ticket)
 	g->at = clock_ns();
 	g->spare = NULL;
 	pthread_mutex_unlock(&t->lock);
+	remember_lapsed(g, old);
 	/* From here on nobody new can take hold of the old set. */
 	if (old != NULL && atomic_load(&old->refs) == 1)
 		g->spare = old;
@@ -306,8 +325,8 @@ target_take_done(struct target *t, const struct frame *f, struct text payload)
 	return good;
 }
 
-/* The base of the next process: all that was published, and what the last base
- * had and was not published since. */
+/* The base of the next process: all that was published, the last time it was,
+ * and what the last base had and was not published since. */
 static void
 keep_base(struct group_state *g)
 {
@@ -317,9 +336,13 @@ keep_base(struct group_state *g)
 	if (base == NULL)
 		return;
 	rows_inherit(base, g->published);
+	if (g->lapsed != NULL)
+		rows_inherit(base, g->lapsed);
 	if (g->base != NULL)
 		rows_inherit(base, g->base);
+	rows_drop(g->lapsed);
 	rows_drop(g->base);
+	g->lapsed = NULL;
 	g->base = base;
 }
 

@@ -23,6 +23,8 @@ struct group_state {            /* one group of the target */
 	struct rows *published; /* NULL: nothing yet */
 	struct rows *spare;     /* filled next, where nobody reads it any more */
 	struct rows *base;      /* what earlier worker processes had accumulated */
+	struct rows *lapsed;    /* what this process once accumulated and published lacks;
+				 * other rows may be in it, older than the published ones */
 	uint64_t     ticket;    /* of the collection that gave published */
 	int64_t      at;        /* when that was, clock_ns */
 	enum outcome outcome;   /* of the last collection */

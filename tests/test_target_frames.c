@@ -70,6 +70,47 @@ rows_that_make_no_sense_are_refused(void **state)
 	target_free(t);
 }
 
+/* One collection: the only row with that count, or no row where it is negative.
+ * What is published of it then; -1: nothing. */
+static double
+collected(struct target *t, double count)
+{
+	char payload[2 + 1 + 1 + sizeof(uint32_t) + sizeof count] = "\0\0RP";
+	size_t len = count < 0 ? 2 : sizeof payload;
+
+	memcpy(payload + sizeof payload - sizeof count, &count, sizeof count);
+	assert_true(rows_frame(t, t->running, 0, payload, len));
+	t->done = t->running++;
+	const struct rows *r = t->groups[0].published;
+	return r->nsamples == 0 ? -1 : r->samples[0].value;
+}
+
+static void
+a_count_goes_on_where_it_was_when_it_lapsed_before_its_worker_died(void **state)
+{
+	struct target *t = asked();
+	(void)state;
+
+	log_set_level("error");
+	t->again = true;
+	assert_true(collected(t, 5) == 5);
+	assert_true(collected(t, -1) == -1); /* the group failed, say */
+	assert_true(collected(t, 7) == 7);   /* the same process: nothing is added */
+	assert_true(collected(t, -1) == -1);
+	assert_true(collected(t, -1) == -1);
+	target_worker_gone(t, "killed");
+	t->running++;
+	assert_true(collected(t, 1) == 8);
+	assert_true(collected(t, -1) == -1);
+	target_worker_gone(t, "killed");
+	t->running++;
+	assert_true(collected(t, -1) == -1);
+	target_worker_gone(t, "killed");
+	t->running++;
+	assert_true(collected(t, 2) == 10);
+	target_free(t);
+}
+
 static void
 an_end_that_makes_no_sense_is_refused(void **state)
 {
@@ -217,6 +258,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_that_make_no_sense_are_refused),
+		cmocka_unit_test(
+		    a_count_goes_on_where_it_was_when_it_lapsed_before_its_worker_died),
 		cmocka_unit_test(an_end_that_makes_no_sense_is_refused),
 		cmocka_unit_test(kept_bytes_are_bounded_and_belong_to_a_collection),
 		cmocka_unit_test(frames_pass_a_socket_whole_or_not_at_all),
