@@ -3,14 +3,13 @@ shipped configuration, and a table of what it measures.
 
     demo.py [--seconds N] [--mock-kafka]	without seconds: until Ctrl-C
 
-Ends with status 1 when a family of this version has no value after 20 s.  Nothing is left
+Ends with status 1 when a family has no value after 20 s.  Nothing is left
 behind, however it ends.
 """
 import argparse
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import unittest
@@ -51,7 +50,8 @@ def start_all(say, mock_kafka):
     watched = backend.Backend(say, mock_kafka)
     chat = service.Service(CONVERSATIONS)
     say("service      %s, a sample, with %d series of ws_active_connections" % (chat.url, CONVERSATIONS))
-    path = write_environment(dict(watched.environment(), DATATIER_APPLICATION_URL=chat.url))
+    path = write_environment(dict(watched.environment(), DATATIER_APPLICATION_URL=chat.url,
+                                  DATATIER_KAFKA_TAIL_TOPICS="^(%s)$" % "|".join(backend.TOPICS)))
     exporter = rig.Exporter(env=read_environment(path))
     say("exporter     http://127.0.0.1:%d/ and /metrics, environment file %s" % (exporter.port, path))
     start_prometheus(exporter, say)
@@ -89,19 +89,11 @@ class Screen:
             return
         heads = self.heads + ["", "targets: " + table.targets(), note, ""]
         room = shutil.get_terminal_size().lines - 1
-        lines = heads + table.lines()
-        if len(lines) > room:
-            lines = heads + table.lines(short=True)
-        print("\033[H\033[J" + "\n".join(lines[:room]), flush=True)
+        print("\033[H\033[J" + "\n".join((heads + table.lines())[:room]), flush=True)
 
     def last(self, table):
         print("%s\ntargets: %s\n" % ("\033[H\033[J" if self.terminal else "", table.targets())
               + "\n".join(table.lines()))
-
-
-def declared_metrics():
-    done = subprocess.run([rig.BINARY, "--metrics"], stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
 
 
 def watch(exporter, load, screen, table, seconds):
@@ -121,7 +113,7 @@ def watch(exporter, load, screen, table, seconds):
 
 
 def run(seconds, mock_kafka):
-    screen, table = Screen(), Table(declared_metrics())
+    screen, table = Screen(), Table()
     try:
         exporter, load = start_all(screen.say, mock_kafka)
         watch(exporter, load, screen, table, seconds)

@@ -30,6 +30,8 @@ enum {
 	PAUSE_MS = 60, /* between two messages of a sender */
 	BROADCAST_EVERY_MS = 15000,
 	BROADCAST = 45000, /* messages at once: more than 10000 a second */
+	LOUD = 1000,       /* messages of one user at once: more than 600 a minute */
+	PICTURE = 400000,  /* bytes: an oversized message */
 	STALL_EVERY_S = 25,
 	STALL_S = 8,
 	TROUBLE_EVERY_MS = 1500,
@@ -180,7 +182,7 @@ kafka_new(rd_kafka_type_t type, const char *const *settings)
 static void
 produce(const char *topic, unsigned user, size_t size)
 {
-	static char body[VALUE_MAX];
+	static char body[PICTURE];
 	rd_kafka_vu_t message[] = {
 		{ .vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic },
 		{ .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = { &user, sizeof user } },
@@ -192,15 +194,19 @@ produce(const char *topic, unsigned user, size_t size)
 	rd_kafka_poll(backend.producer, 0);
 }
 
-/* One message to everybody: the rate jumps. */
+/* One message to everybody: the rate jumps.  Then one user who cannot stop, and
+ * who sends a picture. */
 static void *
 broadcast(void *unused)
 {
 	(void)unused;
-	while (!atomic_load(&stop)) {
+	for (unsigned turn = 0; !atomic_load(&stop); turn++) {
 		pause_ms(BROADCAST_EVERY_MS / 2);
 		for (unsigned i = 0; i < BROADCAST && !atomic_load(&stop); i++)
 			produce("receipts", i, 20);
+		for (unsigned i = 0; i < LOUD && !atomic_load(&stop); i++)
+			produce("messages", CONVERSATIONS + turn, 20);
+		produce("messages", CONVERSATIONS + turn, PICTURE);
 		pause_ms(BROADCAST_EVERY_MS / 2);
 	}
 	return NULL;

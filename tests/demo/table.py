@@ -1,9 +1,8 @@
 """The table of the demo: every metric that the alert rules rely on, what it
 says now, and whether it has moved."""
-import re
 import time
 
-# name -> what it comes from.  The first ones are this version's.
+# name -> what it comes from
 FAMILIES = {
     "db_connections_active": "PostgreSQL", "db_connections_idle": "PostgreSQL",
     "db_connections_waiting": "PgBouncer, PostgreSQL",
@@ -14,8 +13,6 @@ FAMILIES = {
     "global_message_rate_per_second": "Kafka", "message_rate_spike_total": "Kafka",
     "message_age_in_queue_seconds": "Kafka", "queue_processing_lag_messages": "Kafka",
     "queue_consumer_rate_per_second": "Kafka",
-}
-LATER = {
     "message_size_bytes": "Kafka records", "oversized_message_total": "Kafka records",
     "high_rate_users_total": "Kafka records",
 }
@@ -55,7 +52,8 @@ def say(page, name):
     """One family's values in a few words."""
     if page.types.get(name) == "histogram":
         count, total = page.total(name + "_count"), page.total(name + "_sum")
-        mean = ", mean " + seconds(total / count) if count else ""
+        unit = seconds if name.endswith("_seconds") else lambda bytes: "%.0f bytes" % bytes
+        mean = ", mean " + unit(total / count) if count else ""
         return "%s observed%s, %d series" % (number(count), mean, len(page.series(name + "_count")))
     series = page.series(name)
     if len(series) == 1:
@@ -64,10 +62,9 @@ def say(page, name):
 
 
 class Table:
-    """declared: what `datatier_exporter --metrics` prints."""
+    """Of all pages so far."""
 
-    def __init__(self, declared):
-        self.declared = set(re.findall(r"\b[a-z][a-z0-9_]+\b", declared))
+    def __init__(self):
         self.first, self.moved = {}, set()
         self.page = self.began = None
 
@@ -78,13 +75,13 @@ class Table:
     def take(self, page):
         self.began = self.began or time.monotonic()
         self.page = page
-        for name in list(FAMILIES) + list(LATER):
+        for name in FAMILIES:
             now = family_values(page, name)
             if now and self.first.setdefault(name, now) != now:
                 self.moved.add(name)
 
     def missing(self):
-        """The families of this version that have no value."""
+        """The families that have no value."""
         return [name for name in FAMILIES if self.page is None or not family_values(self.page, name)]
 
     def still(self):
@@ -94,9 +91,7 @@ class Table:
     def row(self, name, source):
         if self.page is not None and family_values(self.page, name):
             return name, source, say(self.page, name), "yes" if name in self.moved else "no"
-        if name in FAMILIES or name in self.declared:
-            return name, source, "NO VALUE", "-"
-        return name, source, "not in this version", "-"
+        return name, source, "NO VALUE", "-"
 
     def targets(self):
         if self.page is None:
@@ -104,12 +99,9 @@ class Table:
         return ", ".join("%s %s" % (labels["target"], "up" if value == 1 else "DOWN")
                          for labels, value in self.page.select("datatier_target_up"))
 
-    def lines(self, short=False):
-        """short: only this version's."""
+    def lines(self):
         rows = [("METRIC", "FROM", "VALUE", "MOVED")]
         rows += [self.row(name, source) for name, source in FAMILIES.items()]
-        if not short:
-            rows += [self.row(name, source) for name, source in LATER.items()]
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
                 for row in rows]
