@@ -26,6 +26,7 @@ from table import Table		# noqa: E402
 
 EVERY = 2			# seconds between two samples
 CONVERSATIONS = 10000		# each a series on the sample service's own page
+PAGES = ("exporter", "Prometheus")
 SETTLED = 20			# seconds after which every family has a value
 class Stop(Exception):
     """Ctrl-C, SIGTERM, or the time is over."""
@@ -87,9 +88,16 @@ class Screen:
     def draw(self, table, note):
         if not self.terminal:
             return
+        columns, room = shutil.get_terminal_size()
+        room -= 1
+        rows = table.lines(columns)
         heads = self.heads + ["", "targets: " + table.targets(), note, ""]
-        room = shutil.get_terminal_size().lines - 1
-        print("\033[H\033[J" + "\n".join((heads + table.lines())[:room]), flush=True)
+        if len(heads) + len(rows) > room:	# where to look is worth more than what runs
+            heads = [head for head in self.heads if head.startswith(PAGES)] + heads[-3:-1]
+        lines = heads + rows
+        if len(lines) > room:
+            lines[room - 1:] = ["... %d more at the end, or on a taller terminal" % (len(lines) - room + 1)]
+        print("\033[H\033[J" + "\n".join(line[:columns] for line in lines), flush=True)
 
     def last(self, table):
         print("%s\ntargets: %s\n" % ("\033[H\033[J" if self.terminal else "", table.targets())

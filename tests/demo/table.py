@@ -99,9 +99,18 @@ class Table:
         return ", ".join("%s %s" % (labels["target"], "up" if value == 1 else "DOWN")
                          for labels, value in self.page.select("datatier_target_up"))
 
-    def lines(self):
+    def lines(self, columns=None):
+        """Where they are too wide for so many columns: without where they come
+        from, and the values last, to be cut."""
         rows = [("METRIC", "FROM", "VALUE", "MOVED")]
         rows += [self.row(name, source) for name, source in FAMILIES.items()]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = self.aligned(rows)
+        if columns and max(map(len, lines)) > columns:
+            lines = self.aligned([(name, moved, value) for name, _, value, moved in rows])
+        return lines
+
+    @staticmethod
+    def aligned(rows):
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
                 for row in rows]
