@@ -3,6 +3,7 @@
  */
 #include "log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,11 +12,15 @@
 
 #include "buf.h"
 
-enum { MESSAGE_MAX = 1024, LINE_MAX_BYTES = 16384 };
+enum {
+	MESSAGE_MAX = 1024,
+	LINE_MAX_BYTES = 4096, /* PIPE_BUF: a pipe that has room has it for all of a line */
+};
 
 static const char *const level_names[] = { "debug", "info", "warn", "error", NULL };
 static const char *const format_names[] = { "logfmt", "json", NULL };
 static int lowest = LOG_INFO, format;
+static int patience_ms = -1; /* for room on stderr; -1: any time */
 
 static bool
 choose(int *choice, const char *const *names, const char *name)
@@ -38,6 +43,12 @@ bool
 log_set_format(const char *name)
 {
 	return choose(&format, format_names, name);
+}
+
+void
+log_without_waiting(void)
+{
+	patience_ms = 0;
 }
 
 /* In quotes, with quotes and backslashes escaped; text is clean of control
@@ -94,9 +105,11 @@ log_event(enum log_level level, const char *target, const char *fmt, ...)
 		add_field(&line, "target", target);
 	add_field(&line, "msg", message);
 	buf_str(&line, format == 1 ? "}\n" : "\n");
-	/* One write, so that lines of several processes do not mix; where even
-	 * stderr is gone there is nobody left to tell. */
-	if (buf_ok(&line) && write(STDERR_FILENO, line.ptr, line.len) < 0)
+	/* One write, so that lines of several processes do not mix.  Where stderr
+	 * is gone, or its reader stands still, there is nobody left to tell. */
+	struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
+	if (buf_ok(&line) && poll(&room, 1, patience_ms) > 0 && (room.revents & POLLOUT) != 0 &&
+	    write(STDERR_FILENO, line.ptr, line.len) < 0)
 		(void)0;
 	buf_free(&line);
 }

@@ -19,4 +19,8 @@ bool log_set_format(const char *);
 /* target may be NULL; thread-safe; one write(2) a line. */
 void log_event(enum log_level, const char *target, const char *fmt, ...) PRINTF(3, 4);
 
+/* From now on a line that stderr has no room for is lost: no scrape is held up
+ * by a log that nobody reads. */
+void log_without_waiting(void);
+
 #endif

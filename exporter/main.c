@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "flags.h"
@@ -26,6 +27,7 @@ enum main_limits {
 	OUTPUT_MAX = 256 << 20, /* bytes of an exposition */
 	MESSAGES_MAX = 1 << 20, /* bytes of all faults of a configuration */
 	PROBE_SECONDS = 10,     /* a --probe takes at most */
+	STATUS_SECONDS = 1,     /* the page for people waits for a reload */
 };
 
 static struct flags flags;
@@ -124,10 +126,30 @@ reload(void)
 
 /* ---- the site ---- */
 
+/* A reload lets the scrapes under way end first, and holds up all others. */
+static bool
+hold_fleet(struct deadline until)
+{
+	struct timespec ts;
+	int left = left_ms(until);
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += left / 1000;
+	ts.tv_nsec += (long)(left % 1000) * NS_PER_MS;
+	if (ts.tv_nsec >= NS_PER_S) {
+		ts.tv_nsec -= NS_PER_S;
+		ts.tv_sec++;
+	}
+	return pthread_rwlock_timedrdlock(&fleet_lock, &ts) == 0;
+}
+
 static int
 serve_scrape(const struct http_scrape *req, struct buf *body)
 {
-	pthread_rwlock_rdlock(&fleet_lock);
+	if (!hold_fleet(req->until)) {
+		buf_str(body, "The configuration is being read again, try again later.");
+		return 503;
+	}
 	int code = scrape_run(fleet, req, body);
 	pthread_rwlock_unlock(&fleet_lock);
 	return code;
@@ -142,7 +164,11 @@ telemetry_path(void)
 static void
 serve_status(struct buf *body)
 {
-	pthread_rwlock_rdlock(&fleet_lock);
+	if (!hold_fleet(deadline_in(STATUS_SECONDS * NS_PER_S))) {
+		buf_str(body, "<!DOCTYPE html><title>datatier_exporter</title><p>The configuration "
+			      "is being read again, scrapes under way end first.</p>");
+		return;
+	}
 	status_page(fleet, telemetry_path(), body);
 	pthread_rwlock_unlock(&fleet_lock);
 }
@@ -234,6 +260,7 @@ run(void)
 	};
 
 	block_signals(&set);
+	log_without_waiting();
 	/* Listening comes first, for that is what fails; who asks already waits
 	 * for the workers. */
 	pthread_rwlock_wrlock(&fleet_lock);

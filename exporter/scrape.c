@@ -7,12 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "expose.h"
 #include "self.h"
+
+enum { WORTH_MS = 50 }; /* with less time left nothing is asked again */
 
 struct asked { /* one target in this scrape */
 	struct target *target;
 	uint64_t groups, ticket;
+	int64_t ends; /* when the collection with that ticket does, at the latest */
+	bool again;   /* it is asked a second time */
 	struct target_view view;
 };
 
@@ -108,12 +113,36 @@ make_plan(struct fleet *f, const struct http_scrape *req, struct plan *p)
 /* ---- ask, wait, write ---- */
 
 static void
+ask(struct asked *a, struct deadline until, bool join)
+{
+	a->ticket = target_kick(a->target, a->groups, until.at, join, &a->ends);
+}
+
+/* What failed in a collection that had to end before us, since somebody with
+ * less time had asked for it, gets the time that is ours. */
+static bool
+failed_early(const struct asked *a, struct deadline until)
+{
+	return !a->view.up && a->ends < until.at && left_ms(until) > WORTH_MS;
+}
+
+static void
 ask_all(struct plan *p, struct deadline until)
 {
 	for (size_t i = 0; i < p->n; i++)
-		p->asked[i].ticket = target_kick(p->asked[i].target, p->asked[i].groups, until.at);
+		ask(&p->asked[i], until, true);
 	for (size_t i = 0; i < p->n; i++) {
 		struct asked *a = &p->asked[i];
+		target_wait(a->target, a->ticket, a->groups, until, &a->view);
+		a->again = failed_early(a, until);
+		if (a->again)
+			ask(a, until, false);
+	}
+	for (size_t i = 0; i < p->n; i++) {
+		struct asked *a = &p->asked[i];
+		if (!a->again)
+			continue;
+		target_view_drop(a->target, &a->view);
 		target_wait(a->target, a->ticket, a->groups, until, &a->view);
 	}
 }

@@ -13,7 +13,12 @@
 #include "supervise.h"
 #include "target_notice.h"
 
-enum { AGAIN_MS = 1500 }; /* asking again takes a new process and a collection */
+enum {
+	AGAIN_MS = 1500, /* asking again takes a new process and a collection */
+	/* A collection lasts until its deadline but may last this long, however
+	 * soon who asked gives up: a target is not down because of a client. */
+	COLLECT_MS = 1000,
+};
 
 struct target *
 target_new(const struct config_target *config)
@@ -87,6 +92,8 @@ begin(struct target *t, uint64_t groups, int64_t until)
 	t->running_groups = groups;
 	t->begun_at = clock_ns();
 	t->until = until;
+	if (t->until < t->begun_at + COLLECT_MS * NS_PER_MS)
+		t->until = t->begun_at + COLLECT_MS * NS_PER_MS;
 	t->again = false;
 	ask_worker(t);
 }
@@ -128,7 +135,7 @@ overdue(const struct target *t, int64_t now)
 }
 
 uint64_t
-target_kick(struct target *t, uint64_t groups, int64_t until)
+target_kick(struct target *t, uint64_t groups, int64_t until, bool join, int64_t *ends)
 {
 	pthread_mutex_lock(&t->lock);
 	int64_t late = overdue(t, clock_ns());
@@ -137,12 +144,15 @@ target_kick(struct target *t, uint64_t groups, int64_t until)
 	groups = due(t, groups);
 	if (t->done == t->running) {
 		begin(t, groups, until);
-	} else if ((t->running_groups & groups) == groups) {
+		*ends = t->until;
+	} else if ((t->running_groups & groups) == groups && (join || t->until >= until)) {
 		ticket = t->running;
+		*ends = t->until;
 	} else {
 		t->pending_groups |= groups;
 		if (until > t->pending_until)
 			t->pending_until = until;
+		*ends = t->pending_until;
 	}
 	pthread_mutex_unlock(&t->lock);
 	if (late > 0)
@@ -185,14 +195,14 @@ target_wait(struct target *t, uint64_t ticket, uint64_t groups, struct deadline 
 	pthread_mutex_lock(&t->lock);
 	wait_until(t, ticket, until);
 	view->late = t->done < ticket;
-	if (view->late) {
+	if (view->late && clock_ns() >= t->until) {
 		char why[WHY_MAX];
 		snprintf(why, sizeof why,
 		    "no answer within the scrape's deadline (asked %.1f s ago)",
 		    clock_seconds(clock_ns() - t->begun_at));
 		target_note_up(t, false, why);
 	}
-	view->up = t->known && t->up;
+	view->up = t->known && t->up && !view->late;
 	for (unsigned g = 0; g < t->collector->ngroups; g++) {
 		struct group_state *s = &t->groups[g];
 		bool show = groups >> g & 1 && s->published != NULL && !view->late &&

@@ -70,8 +70,10 @@ struct target_view {
 struct target *target_new(const struct config_target *);
 void           target_free(struct target *);
 
-/* Sees to it that those groups are asked for; the ticket to wait for. */
-uint64_t target_kick(struct target *, uint64_t groups, int64_t until);
+/* Sees to it that those groups are asked for; the ticket to wait for, and when
+ * that collection ends at the latest.  One that is under way is joined; without
+ * join only where it does not end before until. */
+uint64_t target_kick(struct target *, uint64_t groups, int64_t until, bool join, int64_t *ends);
 
 /* Waits for the ticket or the deadline, then fills the view (groups must hold
  * ngroups pointers) with what of those groups may be shown. */

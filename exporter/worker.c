@@ -359,8 +359,9 @@ worker_main(const char *name, int fd)
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, name); /* or the process is called exe */
-	mallopt(M_ARENA_MAX, 2); /* a heap per thread would cost more than a lock */
+	mallopt(M_ARENA_MAX, 2);  /* a heap per thread would cost more than a lock */
 	parent_fd = fd;
+	log_without_waiting();
 	const struct collector *c = plugin_load(name, why, sizeof why);
 	if (c == NULL) {
 		log_event(LOG_ERROR, NULL, "%s", why);

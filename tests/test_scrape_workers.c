@@ -270,7 +270,9 @@ who_wants_more_groups_than_are_under_way_gets_them_next(void **state)
 
 	write_word("a", "slow");
 	struct target *t = fleet_find(f, "a");
-	uint64_t first = target_kick(t, 2, deadline_in(5 * NS_PER_S).at); /* states only */
+	int64_t ends;
+	uint64_t first =
+	    target_kick(t, 2, deadline_in(5 * NS_PER_S).at, true, &ends); /* states only */
 	assert_int_equal(pthread_create(&thread, NULL, scrape_in_thread, f), 0);
 	assert_int_equal(pthread_join(thread, &page), 0);
 	assert_true(value_of(page, TOTAL("a")) == 1);
