@@ -205,8 +205,9 @@ resize(struct users *u, uint32_t cap)
 		users_free(&grown);
 		return false;
 	}
-	users_free(u);
+	struct users old = *u;
 	*u = grown;
+	users_free(&old);
 	return true;
 }
 

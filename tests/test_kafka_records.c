@@ -96,6 +96,21 @@ counts_bracket_the_truth(void **state)
 	users_free(&u);
 }
 
+/* A counter that went from key to key counts far above the limit; nobody is
+ * above it. */
+static void
+keys_that_have_no_room_are_not_told_of(void **state)
+{
+	struct users u = { 0 };
+
+	(void)state;
+	assert_true(users_begin(&u, 10));
+	for (unsigned i = 0; i < 50 * USERS_MIN; i++)
+		assert_false(add(&u, i, 10));
+	assert_true(u.user[u.heap[0]].count == 50);
+	users_free(&u);
+}
+
 static void
 a_window_forgets_and_gets_the_counters_it_needs(void **state)
 {
@@ -300,6 +315,7 @@ main(void)
 		cmocka_unit_test(a_key_is_told_of_once_and_when_it_goes_above),
 		cmocka_unit_test(spaces_are_apart),
 		cmocka_unit_test(counts_bracket_the_truth),
+		cmocka_unit_test(keys_that_have_no_room_are_not_told_of),
 		cmocka_unit_test(a_window_forgets_and_gets_the_counters_it_needs),
 		cmocka_unit_test(nothing_is_given_before_a_sample),
 		cmocka_unit_test(a_late_sample_sets_it_right),
