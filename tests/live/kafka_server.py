@@ -168,7 +168,9 @@ class Broker(scratch.Server):
             raise scratch.RigError("format: " + done.stdout[-2000:])
 
     def java(self, *args):
+        # The broker unpacks libraries into its temporary directory and is killed.
         return ["java", "-Xmx256m", *JAVA, "-Dlog4j.configuration=file:log4j.properties",
+                f"-Djava.io.tmpdir={self.dir}",
                 "-cp", f"{self.cluster.libs}/*", *args]
 
     def command(self):
