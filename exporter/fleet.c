@@ -47,6 +47,15 @@ fleet_new(struct config *config, struct buf *faults)
 	return f;
 }
 
+static struct worker_stats
+past_of(const struct worker_stats *past, const struct collector *c)
+{
+	for (size_t i = 0; i < REGISTRY_COLLECTORS_MAX && past[i].collector != NULL; i++)
+		if (strcmp(past[i].collector, c->name) == 0)
+			return past[i];
+	return (struct worker_stats){ 0 };
+}
+
 bool
 fleet_start(struct fleet *f)
 {
@@ -62,7 +71,8 @@ fleet_start(struct fleet *f)
 			continue;
 		}
 		f->of_worker[f->nworkers] = list;
-		f->workers[f->nworkers] = worker_start(collector_used, list, n);
+		struct worker_stats past = past_of(f->past, collector_used);
+		f->workers[f->nworkers] = worker_start(collector_used, list, n, &past);
 		if (f->workers[f->nworkers] == NULL)
 			return false;
 		f->nworkers++;
@@ -73,8 +83,9 @@ fleet_start(struct fleet *f)
 void
 fleet_stop(struct fleet *f)
 {
+	memset(f->past, 0, sizeof f->past);
 	for (size_t i = 0; i < f->nworkers; i++)
-		worker_stop(f->workers[i]);
+		worker_stop(f->workers[i], &f->past[i]);
 	f->nworkers = 0;
 }
 
@@ -103,6 +114,7 @@ fleet_find(const struct fleet *f, const char *name)
 void
 fleet_inherit(struct fleet *f, struct fleet *old)
 {
+	memcpy(f->past, old->past, sizeof f->past);
 	for (size_t i = 0; i < f->ntargets; i++) {
 		struct target *t = fleet_find(old, f->targets[i]->name);
 		if (t != NULL && t->collector == f->targets[i]->collector)

@@ -11,14 +11,17 @@
 #include "target.h"
 
 struct fleet {
-	struct config  *config;   /* owned */
-	struct registry registry; /* the collectors in use, and the exporter's own tables */
-	struct target **targets;  /* in the order of the configuration */
-	size_t          ntargets;
-	struct worker  *workers[REGISTRY_COLLECTORS_MAX];
-	size_t          nworkers;
+	struct config      *config;   /* owned */
+	struct registry     registry; /* the collectors in use, and the exporter's own tables */
+	struct target     **targets;  /* in the order of the configuration */
+	size_t              ntargets;
+	struct worker      *workers[REGISTRY_COLLECTORS_MAX];
+	size_t              nworkers;
 	/* Per worker the targets it has, as it numbers them. */
-	struct target **of_worker[REGISTRY_COLLECTORS_MAX];
+	struct target     **of_worker[REGISTRY_COLLECTORS_MAX];
+	/* Of workers that were stopped: this fleet's, or before it has any, those
+	 * of the fleet it inherits from. */
+	struct worker_stats past[REGISTRY_COLLECTORS_MAX];
 };
 
 /* Checks the tables and makes the targets; starts nothing, takes over config
@@ -30,7 +33,8 @@ bool fleet_start(struct fleet *);
 void fleet_stop(struct fleet *); /* the processes; the targets stay */
 void fleet_free(struct fleet *);
 
-/* The counters of targets of the same name and collector go on. */
+/* The counters of targets of the same name and collector go on, and those of
+ * the workers.  Comes between the stop of the old and the start of the new. */
 void fleet_inherit(struct fleet *, struct fleet *old);
 
 struct target *fleet_find(const struct fleet *, const char *name);

@@ -308,17 +308,36 @@ supervise(void *arg)
 
 /* ---- for others ---- */
 
+void
+worker_stats(struct worker *w, struct worker_stats *s)
+{
+	struct process p = { 0 };
+
+	pthread_mutex_lock(&w->lock);
+	*s = (struct worker_stats){ w->collector->name, w->pid, w->restarts, w->cpu_seconds, 0 };
+	if (w->pid != 0 && process_read(w->pid, &p)) {
+		s->cpu_seconds += p.cpu_seconds;
+		s->resident_bytes = p.resident_bytes;
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
 struct worker *
-worker_start(const struct collector *c, struct target **targets, uint32_t n)
+worker_start(
+    const struct collector *c, struct target **targets, uint32_t n, const struct worker_stats *past)
 {
 	struct worker *w = calloc(1, sizeof *w);
 	pthread_condattr_t monotonic;
 
 	if (w == NULL)
 		return NULL;
-	*w = (struct worker){
-		.collector = c, .targets = targets, .n = n, .fd = -1, .out = BUF(4096)
-	};
+	*w = (struct worker){ .collector = c,
+		.targets = targets,
+		.n = n,
+		.fd = -1,
+		.out = BUF(4096),
+		.restarts = past->restarts,
+		.cpu_seconds = past->cpu_seconds };
 	for (uint32_t i = 0; i < n; i++) {
 		targets[i]->worker = w;
 		targets[i]->number = i;
@@ -340,7 +359,7 @@ worker_start(const struct collector *c, struct target **targets, uint32_t n)
 }
 
 void
-worker_stop(struct worker *w)
+worker_stop(struct worker *w, struct worker_stats *last)
 {
 	pthread_mutex_lock(&w->lock);
 	w->stop = true;
@@ -360,6 +379,7 @@ worker_stop(struct worker *w)
 		nanosleep(&(struct timespec){ 0, 2 * NS_PER_MS }, NULL);
 	}
 	pthread_join(w->thread, NULL);
+	worker_stats(w, last);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->changed);
 	buf_free(&w->out);
@@ -401,20 +421,6 @@ worker_overdue(struct worker *w, int64_t late)
 	if (w->pid != 0 && !w->replaced) {
 		w->replaced = true;
 		kill(w->pid, SIGKILL);
-	}
-	pthread_mutex_unlock(&w->lock);
-}
-
-void
-worker_stats(struct worker *w, struct worker_stats *s)
-{
-	struct process p = { 0 };
-
-	pthread_mutex_lock(&w->lock);
-	*s = (struct worker_stats){ w->collector->name, w->pid, w->restarts, w->cpu_seconds, 0 };
-	if (w->pid != 0 && process_read(w->pid, &p)) {
-		s->cpu_seconds += p.cpu_seconds;
-		s->resident_bytes = p.resident_bytes;
 	}
 	pthread_mutex_unlock(&w->lock);
 }

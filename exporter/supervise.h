@@ -15,12 +15,22 @@ enum supervise_limits {
 
 struct worker;
 
+struct worker_stats {
+	const char *collector;
+	pid_t       pid; /* 0: none at the moment */
+	uint64_t    restarts;
+	double      cpu_seconds; /* of all its processes since the start */
+	double      resident_bytes;
+};
+
 /* A worker for the targets of one collector; they must outlive it.  Starts its
- * process; NULL: out of memory or no thread to be had. */
-struct worker *worker_start(const struct collector *, struct target **, uint32_t n);
+ * process; its counters go on from past.  NULL: out of memory or no thread to
+ * be had. */
+struct worker *worker_start(
+    const struct collector *, struct target **, uint32_t n, const struct worker_stats *past);
 
 /* Closes the process's socket, waits at most 2 s for its end, then kills it. */
-void worker_stop(struct worker *);
+void worker_stop(struct worker *, struct worker_stats *last);
 
 /* Asks for a collection.  False: the process is not there or not listening,
  * and why says so. */
@@ -31,13 +41,6 @@ bool worker_kick(
  * on too long. */
 void worker_overdue(struct worker *, int64_t overdue);
 
-struct worker_stats {
-	const char *collector;
-	pid_t       pid; /* 0: none at the moment */
-	uint64_t    restarts;
-	double      cpu_seconds; /* of all its processes since the start */
-	double      resident_bytes;
-};
 void worker_stats(struct worker *, struct worker_stats *);
 
 #endif

@@ -40,6 +40,25 @@ class Reload(unittest.TestCase):
             self.write(exporter, config(("b", redis.port)))
             rig.wait_for(lambda: self.ups(exporter) == {"b": 1}, "b instead of a")
 
+    def test_no_counter_falls(self):
+        def counters(page):
+            return {(name, labels): value for name in page.names()
+                    if page.types.get(page.family(name)) == "counter"
+                    for labels, value in page.series(name).items()}
+        with rig.Redis() as redis, rig.Exporter(config(("a", redis.port))) as exporter:
+            os.kill(exporter.workers()["redis"], signal.SIGKILL)
+            rig.wait_for(lambda: exporter.scrape().value("datatier_worker_restarts_total") == 1,
+                         "a restart is counted")
+            for _ in range(200):	# so that a new process has used less CPU time
+                page = exporter.scrape()
+            before = counters(page)
+            os.kill(exporter.pid, signal.SIGHUP)
+            rig.wait_for(lambda: "reload: 1 targets" in exporter.log(), "the reload")
+            after = counters(exporter.scrape())
+            self.assertGreater(before[("datatier_worker_cpu_seconds_total",
+                                       frozenset([("collector", "redis")]))], 0)
+            self.assertEqual([key for key in before if after[key] < before[key]], [])
+
     def test_scrapes_go_on_through_reloads(self):
         with rig.Redis() as redis, rig.Exporter(config(("a", redis.port))) as exporter:
             for _ in range(20):
