@@ -61,18 +61,25 @@ log_lines(enum log_level level, const struct buf *lines)
 static bool
 set_log(const char *level, const char *format)
 {
-	const char *fault = level != NULL && !log_set_level(level)      ? "--log.level"
-			    : format != NULL && !log_set_format(format) ? "--log.format"
-									: NULL;
+	bool good = true;
 
-	if (fault != NULL)
-		log_event(LOG_ERROR, NULL, "%s: no such value (see --help)", fault);
+	if (level != NULL && !log_set_level(level)) {
+		log_event(LOG_ERROR, NULL,
+		    "--log.level, DATATIER_LOG_LEVEL: debug, info, warn or error, not \"%s\"",
+		    level);
+		good = false;
+	}
+	if (format != NULL && !log_set_format(format)) {
+		log_event(LOG_ERROR, NULL,
+		    "--log.format, DATATIER_LOG_FORMAT: logfmt or json, not \"%s\"", format);
+		good = false;
+	}
 	/* Worker processes are to speak alike. */
 	if (level != NULL)
 		setenv("DATATIER_LOG_LEVEL", level, 1);
 	if (format != NULL)
 		setenv("DATATIER_LOG_FORMAT", format, 1);
-	return fault == NULL;
+	return good;
 }
 
 /* ---- configuration ---- */

@@ -240,6 +240,7 @@ class Printing(unittest.TestCase):
             status, out, err = self.run_flags(*flags)
             self.assertEqual((status, out), (1, ""), flags)
             self.assertEqual(len(err.splitlines()), 1, flags)
+            self.assertIn("loud" if "loud" in flags[0] else flags[0].split("=")[0], err)
 
     def test_check_connects_to_nothing(self):
         with rig.DelayProxy(1) as proxy:
