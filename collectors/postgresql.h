@@ -177,6 +177,8 @@ void         link_close(struct link *);
 enum outcome link_wait(struct scrape *, struct link *);
 /* The first line of what libpq has to say. */
 void         link_words(char out[static WHY_MAX], const char *message);
+/* The same of a connection's last error, without the password. */
+void         link_error(char out[static WHY_MAX], const PGconn *);
 
 /* postgresql_ask.c: the pipeline. */
 enum outcome ask_server(struct scrape *, uint32_t questions);

@@ -49,7 +49,7 @@ first_answer(PGconn *db, struct deadline until, char why[static WHY_MAX])
 	bool answered = false;
 
 	if (!PQsendQuery(db, first_question))
-		link_words(why, PQerrorMessage(db));
+		link_error(why, db);
 	for (;;) {
 		if (link_wait(&sc, &link) != DONE) {
 			memcpy(why, sc.why, WHY_MAX);

@@ -139,7 +139,7 @@ lost(struct scrape *sc, const PGconn *db)
 {
 	char why[WHY_MAX];
 
-	link_words(why, PQerrorMessage(db));
+	link_error(why, db);
 	return fail(LOST, sc, "%s", why);
 }
 

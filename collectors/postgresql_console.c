@@ -39,7 +39,7 @@ console_ask(struct scrape *sc, uint32_t wanted)
 		if ((wanted & BIT(id)) == 0)
 			continue;
 		if (!PQsendQuery(db, shows[i]) || PQflush(db) < 0) {
-			link_words(why, PQerrorMessage(db));
+			link_error(why, db);
 			return fail(LOST, sc, "%s", why);
 		}
 		pg->answers[id].asked = true;

@@ -44,6 +44,28 @@ link_words(char out[static WHY_MAX], const char *message)
 	text_clean(out, WHY_MAX, line.len > 0 ? line : TEXT("libpq does not say why"));
 }
 
+/* A server that was told the password may say it again. */
+static bool
+shows_password(const PGconn *db, const char *message)
+{
+	enum { SHORT = 4 }; /* shorter ones are found in any words */
+	const char *password = PQpass(db), *user = PQuser(db), *name = PQdb(db);
+
+	return password != NULL && strlen(password) >= SHORT && strstr(message, password) != NULL &&
+	       (user == NULL || strcmp(password, user) != 0) &&
+	       (name == NULL || strcmp(password, name) != 0);
+}
+
+void
+link_error(char out[static WHY_MAX], const PGconn *db)
+{
+	const char *message = PQerrorMessage(db);
+
+	link_words(out, shows_password(db, message)
+			    ? "what the server says is not shown: the password is part of it"
+			    : message);
+}
+
 /* What a server has not done when the time was over. */
 static const char *
 phase_words(const PGconn *db)
@@ -94,7 +116,7 @@ link_establish(PGconn *db, struct deadline until, char why[static WHY_MAX])
 	}
 	if (step == PGRES_POLLING_OK && PQsetnonblocking(db, 1) == 0)
 		return true;
-	link_words(why, PQerrorMessage(db));
+	link_error(why, db);
 	return false;
 }
 
@@ -127,7 +149,7 @@ link_take(struct scrape *sc, struct link *link)
 		return fail(LOST, sc, "the answers are larger than %d MiB", REPLY_MAX >> 20);
 	if (!PQconsumeInput(link->db)) {
 		char why[WHY_MAX];
-		link_words(why, PQerrorMessage(link->db));
+		link_error(why, link->db);
 		return fail(LOST, sc, "%s", why);
 	}
 	return DONE;
@@ -140,7 +162,7 @@ link_wait(struct scrape *sc, struct link *link)
 		int unsent = PQflush(link->db);
 		if (unsent < 0) {
 			char why[WHY_MAX];
-			link_words(why, PQerrorMessage(link->db));
+			link_error(why, link->db);
 			return fail(LOST, sc, "%s", why);
 		}
 		if (!PQisBusy(link->db))

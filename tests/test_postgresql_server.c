@@ -33,6 +33,7 @@ enum manner {
 	DRIPS_LOGIN,
 	FLOODS_LOGIN,
 	SPEAKS_HTTP,
+	TELLS_PASSWORD,
 	TOO_OLD,
 	MUTE_AFTER_LOGIN,
 	DRIPS,
@@ -277,6 +278,11 @@ greet(int fd, enum manner m, struct buf *out)
 		buf_str(out, "HTTP/1.1 400 Bad Request\r\n\r\n");
 		send_all(fd, out, 0);
 		return false;
+	case TELLS_PASSWORD:
+		buf_reset(out);
+		message(out, 'E', "SFATAL\0C28P01\0Mnot h1dd3n-w0rd!\0", 33);
+		send_all(fd, out, 0);
+		return false;
 	default: break;
 	}
 	return send_all(fd, out, 0);
@@ -458,8 +464,8 @@ target_begin(bool acquire)
 		target.state = calloc(1, collector.state_size);
 		target.sink.records = BUF(SINK_MAX);
 	}
-	snprintf(target.uri, sizeof target.uri, "postgresql://me@127.0.0.1:%u/db?sslmode=disable",
-	    server.port);
+	snprintf(target.uri, sizeof target.uri,
+	    "postgresql://me:h1dd3n-w0rd@127.0.0.1:%u/db?sslmode=disable", server.port);
 	*(const char **)option("uri") = target.uri;
 	*(long long *)option("statements_max") = 1000;
 	*(bool *)option("acquire") = acquire;
@@ -545,6 +551,8 @@ static const struct ending endings[] = {
 	{ "floods the log-in", FLOODS_LOGIN, LOST,
 	    "the server does not come to an end with the log-in" },
 	{ "speaks HTTP", SPEAKS_HTTP, LOST, "connection to server at" },
+	{ "tells the password", TELLS_PASSWORD, LOST,
+	    "what the server says is not shown: the password is part of it" },
 	{ "is too old", TOO_OLD, LOST, "PostgreSQL 9.6.24 is too old" },
 	{ "mute after the log-in", MUTE_AFTER_LOGIN, LOST,
 	    "connected, but the server did not answer" },
