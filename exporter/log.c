@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -19,11 +20,11 @@ enum {
 
 static const char *const level_names[] = { "debug", "info", "warn", "error", NULL };
 static const char *const format_names[] = { "logfmt", "json", NULL };
-static int lowest = LOG_INFO, format;
-static int patience_ms = -1; /* for room on stderr; -1: any time */
+static atomic_int lowest = LOG_INFO, format; /* a reload sets them while others log */
+static int patience_ms = -1;                 /* for room on stderr; -1: any time */
 
 static bool
-choose(int *choice, const char *const *names, const char *name)
+choose(atomic_int *choice, const char *const *names, const char *name)
 {
 	for (int i = 0; names[i] != NULL; i++)
 		if (strcmp(names[i], name) == 0) {
