@@ -117,7 +117,8 @@ class Running(unittest.TestCase):
 
     def test_it_leaves_a_process_and_a_file(self):
         status, last, text = self.run_all(
-            self.program("a", "echo 1..1; echo ok 1; sleep 300 & echo $! >$TMPDIR/pid"))
+            self.program("a", "echo 1..1; echo ok 1; sleep 300 & echo $! >$TMPDIR/pid;"
+                         " until grep -q sleep /proc/$!/comm; do :; done"))	# not yet, just after the fork
         self.assertEqual((status, last), (1, "1 passed, 1 failed, 0 skipped"))
         self.assertIn("left processes behind: sleep", text)
         self.assertIn("left behind in its scratch directory: pid", text)
