@@ -123,7 +123,10 @@ class Numbers(Case):
         producers = [Running(at, "produce", topic, 0, 100) for topic, _ in topics]
         for consumer in consumers:
             consumer.assigned()
-        pages = []
+        pages = [exporter.scrape()]
+        # A group is there once it has committed, and slow while it starts.
+        rig.wait_for(lambda: sum(rate > 20 for rate in exporter.scrape().series(
+            "queue_consumer_rate_per_second").values()) == 3, "all consumers are under way", 30, 1)
         for _ in range(6):
             pages.append(exporter.scrape())
             time.sleep(1)
@@ -138,8 +141,7 @@ class Numbers(Case):
         self.assertGreater(sum(ours.values()), 100)	# consumers are slower
         for topic, _ in topics:
             rates = [p.value("queue_consumer_rate_per_second", topic=topic) for p in pages[2:]]
-            for rate in rates:
-                self.assertTrue(20 < rate < 120, rates)
+            self.assertTrue(30 < sum(rates) / len(rates) < 90, rates)	# 60, on a busy machine
             self.assertEqual(page.value("queue_messages_produced_total", topic=topic),
                              sum(self.kafka.offsets(topic).values()) -
                              pages[0].total("queue_partition_end_offset", topic=topic))
