@@ -122,6 +122,7 @@ const struct application_name *application_plan_find(
 int application_plan_typed(const struct application_plan *, struct text name);
 
 bool application_is_name(struct text);
+bool application_ends_in(struct text, const char *end);
 
 /* ---- application_number.c ---- */
 
@@ -151,9 +152,11 @@ struct application_sample {
 	struct text                    label[GROUP_LABELS_MAX]; /* in the order of the group's */
 	double                         le, value;
 	bool                           has_le;
+	bool                           counter; /* an added family is one */
 };
 
-void application_cells_add(
+/* False: a value that no counter can have, it is left out. */
+bool application_cells_add(
     struct application_cell *, const struct application_plan *, const struct application_sample *);
 /* Old names give their cells to the family they stand for, unless the page has
  * that one under its own name, too. */
@@ -191,6 +194,7 @@ struct application_page {
 	bool                           skipping; /* a line that is too long */
 	struct buf                     carry;    /* the beginning of a line */
 	uint64_t                       good, bad, samples;
+	uint64_t                       odd; /* samples that no counter can have */
 	char                           first[APPLICATION_QUOTE_MAX + 1]; /* line, cleaned */
 	bool                           has_start;
 	double                         start; /* process_start_time_seconds */
@@ -202,6 +206,7 @@ struct application_page {
 	size_t                         name_len;
 	const struct application_name *known;
 	bool                           number_le, number_quantile; /* must be numbers */
+	bool                           counter;
 };
 
 void application_page_begin(struct application_page *, const struct application_plan *,
@@ -243,6 +248,7 @@ struct application_life {              /* what is known of one instance */
 	struct application_cell *past; /* of processes that are gone, added up */
 	enum application_type    type[APPLICATION_ADDED_MAX];
 	double                   start;
+	uint64_t                 unread;           /* lines and samples of that page */
 	bool                     has_start, known; /* known: there was a good page */
 };
 

@@ -159,38 +159,45 @@ is_count(double value)
 	return value >= 0 && value < COUNT_LIMIT;
 }
 
-void
+static bool
+fits(const struct application_family *f, const struct application_sample *s)
+{
+	bool counter = f->metric != NULL ? f->metric->type == COUNTER : s->counter;
+
+	switch (s->name->part) {
+	case PART_VALUE: return counter ? is_count(s->value) : !isnan(s->value);
+	case PART_SUM: return fabs(s->value) < COUNT_LIMIT;
+	case PART_BUCKET:
+	case PART_COUNT: return is_count(s->value);
+	}
+	return false;
+}
+
+bool
 application_cells_add(struct application_cell *cells, const struct application_plan *plan,
     const struct application_sample *s)
 {
 	const struct application_family *f = &plan->family[s->name->family];
 	struct application_cell *c = cells + f->cell + cell_of(f->group, s->label);
-	bool any = f->metric == NULL || f->metric->type == GAUGE;
 
+	if (!fits(f, s))
+		return false;
 	switch (s->name->part) {
 	case PART_VALUE:
-		if (any ? isnan(s->value) : !is_count(s->value))
-			return;
 		c->value += s->value;
 		c->lines++;
-		return;
-	case PART_BUCKET:
-		if (is_count(s->value))
-			add_bucket(c, s);
-		return;
+		break;
+	case PART_BUCKET: add_bucket(c, s); break;
 	case PART_SUM:
-		if (!(fabs(s->value) < COUNT_LIMIT))
-			return;
 		c->sum += s->value;
 		c->sums++;
-		return;
+		break;
 	case PART_COUNT:
-		if (!is_count(s->value))
-			return;
 		c->count += s->value;
 		c->counts++;
-		return;
+		break;
 	}
+	return true;
 }
 
 bool

@@ -8,7 +8,10 @@
  *   - process_start_time_seconds has changed, or where that does not say it more
  *     than half of its counters fell: a new process, the last page is past;
  *   - else some series went away, an idle user's perhaps: what they had counted
- *     is kept, and nothing is counted again.
+ *     is kept, and nothing is counted again;
+ *   - but where more of the page could not be read than of the one before, they
+ *     are still there, behind its end or on its bad lines: nothing is said of
+ *     them, or they would be counted twice once they are back.
  *
  * Kept are one number per cell and bound, not per series of the page.
  */
@@ -102,6 +105,12 @@ most_have_fallen(const struct application_life *l, const struct application_plan
 	return fallen * 2 > all;
 }
 
+static uint64_t
+unread(const struct application_page *p)
+{
+	return p->bad + p->odd;
+}
+
 static bool
 is_new_process(const struct application_life *l, const struct application_plan *plan,
     const struct application_page *p)
@@ -110,7 +119,7 @@ is_new_process(const struct application_life *l, const struct application_plan *
 
 	if (moved <= 0 || moved > UNSURE_START)
 		return moved > UNSURE_START;
-	return most_have_fallen(l, plan);
+	return unread(p) <= l->unread && most_have_fallen(l, plan);
 }
 
 /* ---- what is past ---- */
@@ -179,6 +188,18 @@ find_lost(struct application_cell *lost, const struct application_cell *last,
 		lost->sum = last->sum - now->sum;
 }
 
+/* Of a page that could not be read whole: now is what it was. */
+static void
+stay(struct application_cell *last, struct application_cell *now)
+{
+	struct application_cell fallen = *now;
+
+	if (!has_fallen(last, now))
+		return;
+	*now = *last;
+	*last = fallen;
+}
+
 static void
 go_on(struct application_cell *past, const struct application_cell *last,
     const struct application_cell *now, bool is_new)
@@ -204,15 +225,21 @@ application_life_go_on(struct application_life *l, const struct application_plan
 	application_cells_settle(l->page, plan);
 	note_types(l, plan, p);
 	bool is_new = l->known && is_new_process(l, plan, p);
+	bool whole = is_new || unread(p) <= l->unread;
 	for (unsigned f = 0; f < plan->nfamilies && l->known; f++)
 		for (unsigned c = 0; c < plan->family[f].ncells && counts(l, plan, f); c++) {
 			unsigned cell = plan->family[f].cell + c;
+			if (!whole)
+				stay(&l->last[cell], &l->page[cell]);
 			go_on(&l->past[cell], &l->last[cell], &l->page[cell], is_new);
 		}
 	struct application_cell *page = l->page;
 	l->page = l->last;
 	l->last = page;
 	l->known = true;
+	l->unread = unread(p);
+	if (!whole && !p->has_start)
+		return;
 	l->has_start = p->has_start;
 	l->start = p->start;
 }

@@ -75,6 +75,8 @@ look_up(struct application_page *p, struct text name)
 	p->name_len = name.len;
 	p->known = application_plan_find(p->plan, name);
 	p->number_le |= p->known != NULL && p->known->part == PART_BUCKET;
+	p->counter = p->descriptor.type == TYPE_COUNTER ||
+		     (p->descriptor.type == TYPE_UNKNOWN && application_ends_in(name, "_total"));
 	return true;
 }
 
@@ -110,7 +112,7 @@ take_sample(struct application_page *p, const struct application_sample *s)
 	if (s->name == NULL)
 		return true;
 	if (s->name->family != APPLICATION_START) {
-		application_cells_add(p->cells, p->plan, s);
+		p->odd += !application_cells_add(p->cells, p->plan, s);
 	} else if (isfinite(s->value)) {
 		p->start = s->value;
 		p->has_start = true;
@@ -149,8 +151,7 @@ may_have_exemplar(const struct application_page *p)
 {
 	struct text name = { p->name, p->name_len };
 
-	return (name.len >= 7 && memcmp(name.ptr + name.len - 7, "_bucket", 7) == 0) ||
-	       (name.len >= 6 && memcmp(name.ptr + name.len - 6, "_total", 6) == 0);
+	return application_ends_in(name, "_bucket") || application_ends_in(name, "_total");
 }
 
 /* Behind " #": {LABELS} VALUE [TIMESTAMP] */
@@ -198,7 +199,7 @@ sample_line(struct application_page *p, struct text line)
 		if (n == 0 || !look_up(p, (struct text){ line.ptr, n }))
 			return false;
 	}
-	struct application_sample s = { .name = p->known };
+	struct application_sample s = { .name = p->known, .counter = p->counter };
 	struct text rest = { line.ptr + n, line.len - n };
 	if (!p->openmetrics)
 		rest = application_after_blanks(rest);
@@ -236,7 +237,8 @@ take_line(struct application_page *p, struct text line)
 {
 	if (p->first[0] == '\0')
 		application_page_quote(p, line);
-	if (is_well_formed(p, line))
+	/* It may have come in one piece. */
+	if (line.len <= APPLICATION_LINE_MAX && is_well_formed(p, line))
 		p->good++;
 	else
 		p->bad++;

@@ -65,8 +65,8 @@ application_is_name(struct text t)
 	return t.len > 0;
 }
 
-static bool
-ends_in(struct text t, const char *end)
+bool
+application_ends_in(struct text t, const char *end)
 {
 	size_t len = strlen(end);
 
@@ -166,7 +166,7 @@ add_added(struct application_plan *p, struct text name)
 	p->nadded++;
 	if (!add_name(p, name, "", number, PART_VALUE))
 		return false;
-	if (ends_in(name, "_total"))
+	if (application_ends_in(name, "_total"))
 		return true;
 	for (unsigned part = PART_BUCKET; part <= PART_COUNT; part++)
 		if (!add_name(p, name, part_suffix[part], number, part))
@@ -186,7 +186,7 @@ may_be_added(struct text name, char why[static WHY_MAX])
 			return say_name(why, "families", name,
 			    "cannot be added: other metrics of this exporter are called so");
 	for (size_t i = 0; i < COUNT(parts); i++)
-		if (ends_in(name, parts[i]))
+		if (application_ends_in(name, parts[i]))
 			return say_name(why, "families", name,
 			    "is a part of a family: name the family, without the suffix");
 	return true;
@@ -285,7 +285,7 @@ application_plan_typed(const struct application_plan *p, struct text name)
 {
 	for (unsigned i = 0; i < p->nadded; i++) {
 		struct text added = p->family[p->added + i].name, family = added;
-		if (ends_in(family, "_total"))
+		if (application_ends_in(family, "_total"))
 			family.len -= strlen("_total");
 		/* In OpenMetrics the family of x_total is x. */
 		if (text_equal(added, name) || text_equal(family, name))

@@ -383,6 +383,71 @@ a_page_that_breaks_off_changes_nothing(void **unused)
 	harness_end(&h);
 }
 
+/* What is missing behind its end, or on a line that cannot be read, comes back. */
+static void
+what_is_cut_off_a_page_is_not_counted_twice(void **unused)
+{
+	static const char *const starts[] = { START(1), "" };
+
+	(void)unused;
+	for (size_t i = 0; i < COUNT(starts); i++) {
+		struct harness h;
+		char whole[512], cut[512], bad[512];
+		snprintf(whole, sizeof whole, "%s" SENT(100) API("1", 3) API_END(9, 10), starts[i]);
+		snprintf(cut, sizeof cut, "up 1\n%smessages_sent", starts[i]);
+		snprintf(bad, sizeof bad,
+		    "messages_sent_total{status=\"success\"} -1\n" API("1", 1) API_END(x, 10) "%s",
+		    starts[i]);
+		harness_begin(&h, ONE);
+		for (unsigned n = 0; n < 3; n++) {
+			page(&h, 0, whole);
+			has(&h, "messages_sent_total{status=\"success\"} 100");
+			has(&h, OUT("+Inf", 9));
+			page(&h, 0, n == 1 ? bad : cut);
+			has(&h, "messages_sent_total{status=\"success\"} 100");
+			has(&h, OUT("+Inf", 9));
+		}
+		page(&h, 0, whole);
+		has(&h, "messages_sent_total{status=\"success\"} 100");
+		page(&h, 0, START(9) SENT(5)); /* a new process all the same */
+		has(&h, "messages_sent_total{status=\"success\"} 105");
+		harness_end(&h);
+	}
+}
+
+/* Where it is on every page, such a line is no reason to wait for more. */
+static void
+a_bad_line_that_stays_hides_no_restart(void **unused)
+{
+	struct harness h;
+
+	(void)unused;
+	harness_begin(&h, ONE);
+	page(&h, 0, "broken line\n" SENT(100));
+	page(&h, 0, "broken line\n" SENT(100));
+	page(&h, 0, "broken line\n" SENT(7));
+	has(&h, "messages_sent_total{status=\"success\"} 107");
+	harness_end(&h);
+}
+
+static void
+an_added_counter_is_not_spoilt(void **unused)
+{
+	struct harness h;
+
+	(void)unused;
+	harness_begin(&h, ONE);
+	h.conf.families = LIST("jobs_total", "runs");
+	page(&h, 0, "jobs_total 5\n# TYPE runs counter\nruns 6\n");
+	page(&h, 0, "jobs_total +Inf\n# TYPE runs counter\nruns -Inf\n");
+	has(&h, "jobs_total 5");
+	has(&h, "runs_total 6");
+	page(&h, 0, "jobs_total 7\n# TYPE runs counter\nruns 8\n");
+	has(&h, "jobs_total 7");
+	has(&h, "runs_total 8");
+	harness_end(&h);
+}
+
 /* ---- families of the configuration ---- */
 
 static void
@@ -458,6 +523,9 @@ main(void)
 		cmocka_unit_test(a_new_process_may_have_other_bounds),
 		cmocka_unit_test(an_instance_that_is_down_keeps_its_counters),
 		cmocka_unit_test(a_page_that_breaks_off_changes_nothing),
+		cmocka_unit_test(what_is_cut_off_a_page_is_not_counted_twice),
+		cmocka_unit_test(a_bad_line_that_stays_hides_no_restart),
+		cmocka_unit_test(an_added_counter_is_not_spoilt),
 		cmocka_unit_test(families_are_added_as_the_page_types_them),
 		cmocka_unit_test(families_are_added_from_openmetrics),
 	};
