@@ -10,6 +10,7 @@
  *	application_cells.c	samples that have the same labels for us, summed
  *	application_lives.c	counters that start again, instances that are gone
  *	application_fetch.c	libcurl: all instances at once under the deadline
+ *	application_secret.c	what a server says is not shown where it tells a secret
  *	application_rows.c	sums over the instances -> rows
  *	application_tables.c	metrics, groups, options
  *	application.c		one scrape
@@ -27,12 +28,13 @@
 
 enum application_limits {
 	APPLICATION_INSTANCES_MAX = 64,
-	APPLICATION_ADDED_MAX = 32,      /* families of the configuration */
-	APPLICATION_RENAMED_MAX = 64,    /* old names, those of the tables included */
-	APPLICATION_NAME_MAX = 120,      /* bytes of a name that is kept */
-	APPLICATION_LINE_MAX = 64 << 10, /* bytes; a longer line is a bad one */
-	APPLICATION_LABELS_MAX = 64,     /* of a line, likewise */
-	APPLICATION_QUOTE_MAX = 100,     /* bytes of a first line that are shown */
+	APPLICATION_ADDED_MAX = 32,       /* families of the configuration */
+	APPLICATION_RENAMED_MAX = 64,     /* old names, those of the tables included */
+	APPLICATION_NAME_MAX = 120,       /* bytes of a name that is kept */
+	APPLICATION_LINE_MAX = 64 << 10,  /* bytes; a longer line is a bad one */
+	APPLICATION_LABELS_MAX = 64,      /* of a line, likewise */
+	APPLICATION_QUOTE_MAX = 100,      /* bytes of a first line that are shown */
+	APPLICATION_HEAD_MAX = 256 << 10, /* bytes of an answer's headers */
 };
 
 struct application_conf {
@@ -176,6 +178,19 @@ const struct application_bin *application_cell_bin(const struct application_cell
 void                          application_cell_add_bin(
 			     struct application_cell *, double bound, double count, uint32_t lines);
 
+/* ---- application_secret.c ---- */
+
+struct application_secrets { /* that an instance is told; NULL: none */
+	const char *token, *password;
+	const char *basic; /* user and password as the header has them */
+	const char *query; /* of the address */
+};
+
+/* Is a part of one of them in these words? */
+bool  application_tells_secret(const struct application_secrets *, struct text words);
+/* NULL: out of memory; the caller frees it. */
+char *application_basic(const char *username, const char *password);
+
 /* ---- application_page.c ---- */
 
 struct application_descriptor { /* what # HELP and # TYPE have said of the family at hand */
@@ -187,26 +202,27 @@ struct application_descriptor { /* what # HELP and # TYPE have said of the famil
 };
 
 struct application_page {
-	const struct application_plan *plan;
-	struct application_cell       *cells;
-	bool                           openmetrics;
-	bool                           eof;      /* # EOF was there */
-	bool                           skipping; /* a line that is too long */
-	struct buf                     carry;    /* the beginning of a line */
-	uint64_t                       good, bad, samples;
-	uint64_t                       odd; /* samples that no counter can have */
-	char                           first[APPLICATION_QUOTE_MAX + 1]; /* line, cleaned */
-	bool                           has_start;
-	double                         start; /* process_start_time_seconds */
-	enum application_type          type[APPLICATION_ADDED_MAX];
-	struct application_descriptor  descriptor;
+	const struct application_plan    *plan;
+	struct application_cell          *cells;
+	const struct application_secrets *secrets; /* NULL: none */
+	bool                              openmetrics;
+	bool                              eof;      /* # EOF was there */
+	bool                              skipping; /* a line that is too long */
+	struct buf                        carry;    /* the beginning of a line */
+	uint64_t                          good, bad, samples;
+	uint64_t                          odd; /* samples that no counter can have */
+	char                              first[APPLICATION_QUOTE_MAX + 1]; /* line, cleaned */
+	bool                              has_start;
+	double                            start; /* process_start_time_seconds */
+	enum application_type             type[APPLICATION_ADDED_MAX];
+	struct application_descriptor     descriptor;
 	/* The name of the last sample, and what came of looking it up: nearly
 	 * always the next one has the same. */
-	char                           name[APPLICATION_NAME_MAX];
-	size_t                         name_len;
-	const struct application_name *known;
-	bool                           number_le, number_quantile; /* must be numbers */
-	bool                           counter;
+	char                              name[APPLICATION_NAME_MAX];
+	size_t                            name_len;
+	const struct application_name    *known;
+	bool                              number_le, number_quantile; /* must be numbers */
+	bool                              counter;
 };
 
 void application_page_begin(struct application_page *, const struct application_plan *,
@@ -216,7 +232,8 @@ bool application_page_feed(struct application_page *, struct text);
 /* Nothing more comes.  False: why has one sentence. */
 bool application_page_end(struct application_page *, char why[static WHY_MAX]);
 void application_page_free(struct application_page *);
-/* The first line that has something in it, as words for people. */
+/* The first line that has something in it, as words for people; not with a
+ * secret in it. */
 void application_page_quote(struct application_page *, struct text);
 
 /* ---- application_descriptor.c ---- */
@@ -264,12 +281,14 @@ struct application_instance {
 	struct application_address address;
 	struct application_life    life;
 	struct application_page    page;
+	struct application_secrets secrets;
 	CURL                      *easy;
 	char                       error[CURL_ERROR_SIZE];
 	char                       why[WHY_MAX];
 	long                       status;
 	uint64_t                   bytes, max_bytes, samples;
 	double                     bad_lines; /* of all its pages */
+	size_t                     head;      /* bytes of the answer's headers */
 	bool                       up, began, too_long, no_page;
 };
 
@@ -280,6 +299,7 @@ struct application { /* a target's state */
 	unsigned                     ninstances;
 	CURLM                       *multi;
 	struct curl_slist           *headers;
+	char                        *basic; /* see struct application_secrets */
 	bool                         ready;
 };
 

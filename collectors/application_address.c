@@ -97,9 +97,10 @@ add_addresses(
 	return good;
 }
 
-/* Those that share host and port are told apart by their path. */
+/* Those that share host and port are told apart by their path; by nothing else,
+ * or one page would be counted twice where its address is written in two ways. */
 static bool
-tell_apart(struct application_address *list, unsigned n)
+tell_apart(struct application_address *list, unsigned n, char why[static WHY_MAX])
 {
 	bool same[APPLICATION_INSTANCES_MAX] = { false };
 
@@ -115,11 +116,15 @@ tell_apart(struct application_address *list, unsigned n)
 			: NULL;
 		curl_url_cleanup(u);
 		if (same[i] && shown == NULL)
-			return false;
+			return say(why, "out of memory");
 		if (shown == NULL)
 			continue;
 		free(list[i].shown);
 		list[i].shown = shown;
+		for (unsigned k = 0; k < i; k++)
+			if (strcmp(list[i].shown, list[k].shown) == 0)
+				return say(
+				    why, "url: two addresses have the same host, port and path");
 	}
 	return true;
 }
@@ -142,9 +147,7 @@ application_addresses_read(struct application_address list[APPLICATION_INSTANCES
 			return -1;
 	if (n == 0)
 		say(why, "url is missing: the address of the service's metrics page");
-	else if (!tell_apart(list, n))
-		say(why, "out of memory");
-	else
+	else if (tell_apart(list, n, why))
 		return (int)n;
 	return -1;
 }

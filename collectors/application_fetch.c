@@ -52,6 +52,18 @@ begin_page(const struct scrape *sc, struct application_instance *in)
 	curl_easy_getinfo(in->easy, CURLINFO_CONTENT_TYPE, &type);
 	application_page_begin(&in->page, &a->plan, in->life.page,
 	    type != NULL && strncasecmp(type, "application/openmetrics-text", 28) == 0);
+	in->page.secrets = &in->secrets;
+}
+
+/* libcurl keeps them all, those behind the page, too. */
+static size_t
+take_header(char *bytes, size_t one, size_t size, void *arg)
+{
+	struct application_instance *in = arg;
+
+	(void)bytes;
+	in->head += one * size;
+	return in->head <= APPLICATION_HEAD_MAX ? size : 0;
 }
 
 /* Anything but size ends the transfer. */
@@ -124,6 +136,8 @@ set_options(struct application_instance *in, const struct application_conf *conf
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)READ_AT_ONCE);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, in->error);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, in);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, in);
 	if (conf->compression)
@@ -172,12 +186,19 @@ application_fetch_open(struct scrape *sc)
 
 	if (!init_once() || (a->multi = curl_multi_init()) == NULL || !make_headers(a, conf))
 		return false;
+	if (conf->username != NULL &&
+	    (a->basic = application_basic(conf->username, conf->password)) == NULL)
+		return false;
 	for (unsigned i = 0; i < a->ninstances; i++) {
 		struct application_instance *in = &a->instances[i];
 		in->easy = curl_easy_init();
 		if (in->easy == NULL)
 			return false;
 		in->max_bytes = (uint64_t)conf->max_bytes;
+		in->secrets = (struct application_secrets){ .token = conf->bearer_token,
+			.password = conf->password,
+			.basic = a->basic,
+			.query = strchr(in->address.url, '?') };
 		set_options(in, conf, a->headers);
 	}
 	return true;
@@ -195,6 +216,10 @@ application_fetch_close(struct application *a)
 	a->multi = NULL;
 	curl_slist_free_all(a->headers);
 	a->headers = NULL;
+	if (a->basic != NULL)
+		explicit_bzero(a->basic, strlen(a->basic));
+	free(a->basic);
+	a->basic = NULL;
 }
 
 /* ---- how it went ---- */
@@ -301,6 +326,8 @@ end_page(const struct scrape *sc, struct application_instance *in, CURLcode code
 		begin_page(sc, in);
 	if (in->began && in->status != 200)
 		say_status(in);
+	else if (in->head > APPLICATION_HEAD_MAX)
+		say(in, "the answer has more than %d kB of headers", APPLICATION_HEAD_MAX >> 10);
 	else if (in->too_long)
 		say(in, "the page is longer than max_bytes, %llu",
 		    (unsigned long long)in->max_bytes);
@@ -327,6 +354,7 @@ begin_transfer(struct scrape *sc, struct application_instance *in)
 
 	in->up = in->began = in->too_long = in->no_page = false;
 	in->bytes = in->samples = 0;
+	in->head = 0;
 	in->status = 0;
 	in->error[0] = '\0';
 	say(in, "no whole page before the deadline");

@@ -40,8 +40,11 @@ void
 application_page_quote(struct application_page *p, struct text line)
 {
 	line = text_trim(line);
-	if (p->first[0] == '\0' && line.len > 0)
-		text_clean(p->first, sizeof p->first, line);
+	if (p->first[0] != '\0' || line.len == 0)
+		return;
+	if (p->secrets != NULL && application_tells_secret(p->secrets, line))
+		line = TEXT("(not shown: a secret is part of it)");
+	text_clean(p->first, sizeof p->first, line);
 }
 
 /* ---- samples ---- */

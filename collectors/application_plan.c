@@ -155,13 +155,28 @@ add_tables(struct application_plan *p)
 	return add_name(p, START_NAME, "", APPLICATION_START, PART_VALUE);
 }
 
+static int
+family_of(const struct application_plan *p, struct text name)
+{
+	for (unsigned i = 0; i < p->nfamilies; i++)
+		if (p->family[i].into == i && text_equal(p->family[i].name, name))
+			return (int)i;
+	return -1;
+}
+
 /* One of the configuration's: of what type it is, the page will tell. */
 static bool
 add_added(struct application_plan *p, struct text name)
 {
 	struct application_family *f = add_family(p, APPLICATION_ADDED, NULL);
 	unsigned number = (unsigned)(f - p->family);
+	struct text family = name;
 
+	/* In OpenMetrics the family of x_total is x. */
+	if (application_ends_in(name, "_total"))
+		family.len -= strlen("_total");
+	if (family_of(p, family) >= 0)
+		return false;
 	f->name = name;
 	p->nadded++;
 	if (!add_name(p, name, "", number, PART_VALUE))
@@ -211,15 +226,6 @@ add_families(struct application_plan *p, const char *const *list, char why[stati
 	return true;
 }
 
-static int
-family_of(const struct application_plan *p, struct text name)
-{
-	for (unsigned i = 0; i < p->nfamilies; i++)
-		if (p->family[i].into == i && text_equal(p->family[i].name, name))
-			return (int)i;
-	return -1;
-}
-
 static bool
 add_old_names(struct application_plan *p)
 {
@@ -227,7 +233,7 @@ add_old_names(struct application_plan *p)
 
 	for (unsigned i = 0; i < n; i++) {
 		const struct application_family f = p->family[i];
-		if (f.metric->source != NULL &&
+		if (f.metric != NULL && f.metric->source != NULL &&
 		    !add_known(p, f.group, f.metric, text_of(f.metric->source), i))
 			return false;
 	}

@@ -51,6 +51,9 @@ addresses(void **unused)
 	CHECK("cannot be read", .url = "http://");
 	CHECK("username and password", .url = "http://u:hunter2@a/metrics");
 	CHECK("twice", .url = URL "," URL);
+	CHECK("same host, port and path", .url = "http://a/m,http://a:80/m");
+	CHECK("same host, port and path", .url = "http://a/m,http://a/n,http://a/m?x=1");
+	CHECK(NULL, .url = "http://a/m,http://a/n,https://a/m");
 }
 
 static void
@@ -123,7 +126,9 @@ families_and_names(void **unused)
 	CHECK("other metrics", .url = URL, .families = LIST("process_cpu_seconds_total"));
 	CHECK("name the family", .url = URL, .families = LIST("x_bucket"));
 	CHECK("given out already", .url = URL, .families = LIST("ws_errors_total"));
+	CHECK("given out already", .url = URL, .families = LIST("ws_active_connections_total"));
 	CHECK("stands twice", .url = URL, .families = LIST("x_total", "x_total"));
+	CHECK("stands twice", .url = URL, .families = LIST("x", "x_total"));
 	CHECK("stands twice", .url = URL, .families = LIST("x_total", "x"));
 	for (int i = 0; i <= APPLICATION_ADDED_MAX; i++) {
 		snprintf(names[i], sizeof names[i], "f%d", i);

@@ -190,6 +190,59 @@ a_flood_ends_at_max_bytes(void **unused)
 	LOST_BY(FLOOD, "HTTP/1.1 503 Busy\r\n\r\nBusy\n", "answers 503; it says: Busy");
 }
 
+/* libcurl keeps every header, and those behind a page in chunks are some, too. */
+static void
+headers_have_an_end(void **unused)
+{
+	struct buf answer = BUF(1 << 20);
+
+	(void)unused;
+	buf_str(&answer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+			 "4\r\na 1\n\r\n0\r\n");
+	while (answer.len < 2 * APPLICATION_HEAD_MAX)
+		buf_str(&answer, "Behind: the page\r\n");
+	lost(WHOLE, answer.ptr, answer.len, LONG * NS_PER_S,
+	    "the answer has more than 256 kB of headers");
+	buf_free(&answer);
+}
+
+static void
+what_tells_a_secret_is_not_shown(void **unused)
+{
+	static const struct {
+		const char *said, *shown;
+	} lines[] = {
+		{ "bad token eyJhbGciOi.S3cret-T0ken!\n", NULL },
+		{ "no user monitor, S3cret-T0ken!\n", NULL },
+		{ "cannot take Basic bW9uaXRvcjpTM2NyZXQtVDBrZW4h\n", NULL },
+		{ "Cannot GET /metrics?key=abcdef0123\n", NULL },
+		{ "go away, monitor\n", "go away, monitor" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < 2 * COUNT(lines); i++) {
+		const char *said = lines[i / 2].said, *shown = lines[i / 2].shown;
+		struct harness h;
+		struct fake f;
+		char answer[300], url[100];
+		snprintf(answer, sizeof answer, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
+		    i % 2 == 0 ? "401 Unauthorized" : "200 OK", strlen(said), said);
+		fake_start(&f, WHOLE, answer, strlen(answer));
+		snprintf(url, sizeof url, "%s?key=abcdef0123", f.url);
+		harness_begin(&h, url);
+		h.conf.username = i < 2 ? NULL : "monitor";
+		h.conf.password = i < 2 ? NULL : "S3cret-T0ken!";
+		h.conf.bearer_token = i < 2 ? "eyJhbGciOi.S3cret-T0ken!" : NULL;
+		assert_int_equal(harness_scrape(&h, LONG * NS_PER_S), LOST);
+		assert_why(h.sc.why, shown != NULL ? shown : "(not shown: a secret is part of it)");
+		assert_null(strstr(h.sc.why, shown != NULL ? "not shown" : "T0ken"));
+		assert_null(strstr(h.sc.why, "abcdef"));
+		assert_null(strstr(h.sc.why, "bW9uaXRv"));
+		harness_end(&h);
+		fake_stop(&f);
+	}
+}
+
 static void
 nobody_there(void **unused)
 {
@@ -250,6 +303,8 @@ main(void)
 		cmocka_unit_test(broken_servers_end_in_a_sentence),
 		cmocka_unit_test(slow_servers_end_at_the_deadline),
 		cmocka_unit_test(a_flood_ends_at_max_bytes),
+		cmocka_unit_test(headers_have_an_end),
+		cmocka_unit_test(what_tells_a_secret_is_not_shown),
 		cmocka_unit_test(nobody_there),
 		cmocka_unit_test(instances_are_fetched_at_once),
 	};
