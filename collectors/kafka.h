@@ -210,6 +210,7 @@ struct kafka_client {
 	rd_kafka_t              *rk;
 	rd_kafka_queue_t        *replies; /* of questions in flight */
 	rd_kafka_AdminOptions_t *options;
+	const struct kafka_conf *conf;
 	int64_t                  opened_at;      /* clock_ns */
 	bool                     down;           /* no broker can be reached */
 	char                     words[WHY_MAX]; /* the last error librdkafka spoke of */
@@ -219,6 +220,9 @@ struct kafka_client {
 /* The settings as librdkafka takes them; NULL: why has one sentence. */
 rd_kafka_conf_t *kafka_client_conf(const struct kafka_conf *, char why[static WHY_MAX]);
 bool             kafka_check(const void *conf, char why[static WHY_MAX]);
+/* What librdkafka has said, behind begin; a broker may have put a secret into it. */
+void             kafka_client_say(
+		char out[static WHY_MAX], const char *begin, const char *said, const struct kafka_conf *);
 
 /* A handle; whether a broker answers is not known yet. */
 bool kafka_client_open(struct kafka_client *, const struct kafka_conf *, char why[static WHY_MAX]);

@@ -87,6 +87,19 @@ without_value(char *words, const char *value)
 	}
 }
 
+void
+kafka_client_say(
+    char out[static WHY_MAX], const char *begin, const char *said, const struct kafka_conf *conf)
+{
+	char words[512];
+
+	snprintf(words, sizeof words, "%s", said);
+	for (const char *const *kv = conf->kafka; kv != NULL && kv[0] != NULL; kv += 2)
+		if (strstr(kv[0], "password") != NULL || strstr(kv[0], "secret") != NULL)
+			without_value(words, kv[1]);
+	snprintf(out, WHY_MAX, "%s%.180s", begin, words);
+}
+
 static bool
 set(rd_kafka_conf_t *rc, const char *name, const char *value, char why[static WHY_MAX])
 {
@@ -139,7 +152,7 @@ error_happened(rd_kafka_t *rk, int err, const char *words, void *opaque)
 	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
 		c->down = true;
 	else
-		snprintf(c->words, sizeof c->words, "%s", words);
+		kafka_client_say(c->words, "", words, c->conf);
 	/* These do not heal by waiting. */
 	if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR__SSL)
 		c->down = true;
@@ -273,10 +286,7 @@ make(rd_kafka_conf_t *rc, const struct kafka_conf *conf, char why[static WHY_MAX
 	if (rk != NULL)
 		return rk;
 	rd_kafka_conf_destroy(rc);
-	for (const char *const *kv = conf->kafka; kv != NULL && kv[0] != NULL; kv += 2)
-		if (strstr(kv[0], "password") != NULL || strstr(kv[0], "secret") != NULL)
-			without_value(words, kv[1]);
-	snprintf(why, WHY_MAX, "librdkafka does not start with these settings: %.180s", words);
+	kafka_client_say(why, "librdkafka does not start with these settings: ", words, conf);
 	return NULL;
 }
 
@@ -303,6 +313,7 @@ kafka_client_open(struct kafka_client *c, const struct kafka_conf *conf, char wh
 
 	if (rc == NULL)
 		return false;
+	c->conf = conf;
 	c->down = false;
 	c->words[0] = '\0';
 	c->opened_at = clock_ns();

@@ -48,6 +48,18 @@ brokers_are_hosts_and_ports(void **state)
 	}
 }
 
+/* A broker that refuses a password may say it again. */
+static void
+a_password_is_not_repeated(void **state)
+{
+	const char *const map[] = { "sasl.username", "me", "sasl.password", SECRET, NULL };
+	struct kafka_conf conf = { .brokers = "a", .kafka = map };
+
+	(void)state;
+	kafka_client_say(why, "oh: ", "not me " SECRET "! " SECRET, &conf);
+	assert_string_equal(why, "oh: not me ***! ***");
+}
+
 static void
 sizes_must_rise(void **state)
 {
@@ -106,6 +118,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(brokers_are_hosts_and_ports),
+		cmocka_unit_test(a_password_is_not_repeated),
 		cmocka_unit_test(sizes_must_rise),
 		cmocka_unit_test(properties_go_to_librdkafka),
 		cmocka_unit_test(librdkafka_refuses_in_its_own_words),
