@@ -8,27 +8,11 @@
 
 #include "application.h"
 
-enum {
-	RUN = 8,   /* bytes of a secret, one after another, that are not shown */
-	SHORT = 4, /* shorter ones are found in any words */
-};
-
-static bool
-shares_run(struct text words, const char *secret)
-{
-	size_t len = secret != NULL ? strlen(secret) : 0, run = len < RUN ? len : RUN;
-
-	for (size_t i = 0; run >= SHORT && i + run <= len; i++)
-		if (memmem(words.ptr, words.len, secret + i, run) != NULL)
-			return true;
-	return false;
-}
-
 bool
 application_tells_secret(const struct application_secrets *s, struct text words)
 {
-	return shares_run(words, s->token) || shares_run(words, s->password) ||
-	       shares_run(words, s->basic) || shares_run(words, s->query);
+	return text_tells(words, s->token) || text_tells(words, s->password) ||
+	       text_tells(words, s->basic) || text_tells(words, s->query);
 }
 
 /* As they stand in the header of basic authentication. */

@@ -125,6 +125,7 @@ struct redis_watch {
 	uint64_t             hits, misses; /* of INFO before */
 	char                 error[160];   /* the begin of a refusal */
 	size_t               nerror;
+	const char          *password; /* that HELLO told; NULL: none */
 	bool                 refused, odd;
 	uint64_t             bytes;
 };

@@ -201,6 +201,8 @@ redis_watch_refused(struct scrape *sc, const struct redis_watch *w)
 	if (strncmp(w->error, "NOPERM", 6) == 0)
 		return fail(FAILED, sc, "the sampler's user may not %s (grant %s)",
 		    table[w->step].name, table[w->step].grant);
+	if (text_tells(text_of(w->error), w->password))
+		return fail(FAILED, sc, "%s was refused", table[w->step].name);
 	return fail(FAILED, sc, "%s: %s", table[w->step].name, w->error);
 }
 

@@ -202,6 +202,7 @@ redis_window_run(struct scrape *sc, const struct redis_limits_of_window *limits,
 	enum outcome outcome = FAILED;
 	if (redis_address_read(&a, conf, why)) {
 		use_sampler(&a, conf);
+		w.password = a.password;
 		outcome = converse(sc, &stream, &w, &a, limits, stop);
 		redis_watch_settle(&w);
 	} else {

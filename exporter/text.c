@@ -35,6 +35,18 @@ text_begins(struct text t, const char *prefix)
 	return t.len >= len && (len == 0 || memcmp(t.ptr, prefix, len) == 0);
 }
 
+bool
+text_tells(struct text words, const char *secret)
+{
+	enum { SHORT = 4, RUN = 8 };
+	size_t len = secret != NULL ? strlen(secret) : 0, run = len < RUN ? len : RUN;
+
+	for (size_t i = 0; run >= SHORT && i + run <= len; i++)
+		if (memmem(words.ptr, words.len, secret + i, run) != NULL)
+			return true;
+	return false;
+}
+
 struct text
 text_cut(struct text *rest, char at)
 {

@@ -45,6 +45,10 @@ PUBLIC bool text_integer(struct text, int64_t *value);
  * negative, or false. */
 PUBLIC bool text_duration(struct text, int64_t *ns);
 
+/* Is a part of that secret in these words?  No part is shorter than four bytes,
+ * and eight in a row are one.  NULL is no secret. */
+PUBLIC bool text_tells(struct text words, const char *secret);
+
 /* Every byte belongs to a well-formed character? */
 PUBLIC bool text_is_utf8(struct text);
 

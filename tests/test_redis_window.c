@@ -204,14 +204,17 @@ refusals_say_what_to_grant(void **unused)
 		{ { HELLO_OK, STATS("1", "22222") SUBSCRIBED "-NOPERM .\r\n" }, "grant +monitor" },
 		{ { HELLO_OK, STATS("1", "22222") SUBSCRIBED "-ERR no such thing\r\n" },
 		    "MONITOR: ERR no such thing" },
+		{ { HELLO_OK, STATS("1", "22222") SUBSCRIBED "-ERR not with hush-hush\r\n" },
+		    "MONITOR was refused" },
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < COUNT(table); i++) {
-		struct look l = { 0 };
+		struct look l = { .conf.prefix_password = "hush-hush" };
 		look(&l, WHOLE, table[i].script);
 		assert_int_equal(l.outcome, FAILED);
 		assert_why(l.sc.why, table[i].words);
+		assert_null(strstr(l.sc.why, "hush"));
 		assert_seen(&l.window, "0/0 0/0 0/0");
 	}
 }

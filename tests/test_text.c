@@ -14,6 +14,21 @@
 #include <cmocka.h>
 
 static void
+a_secret_is_told_in_part_too(void **state)
+{
+	(void)state;
+	assert_true(text_tells(TEXT("you said hunter2!"), "hunter2"));
+	assert_true(text_tells(TEXT("...rrect-hors"), "correct-horse"));
+	assert_false(text_tells(TEXT("correct horse"), "correct-horse"));
+	assert_false(text_tells(TEXT("a horse"), "correct-horse"));
+	assert_true(text_tells(TEXT("1234"), "1234"));
+	assert_false(text_tells(TEXT("0123"), "1234"));
+	assert_false(text_tells(TEXT("abc"), "abc"));
+	assert_false(text_tells(TEXT("abc"), NULL));
+	assert_false(text_tells(TEXT(""), "secret"));
+}
+
+static void
 numbers_are_whole_or_nothing(void **state)
 {
 	static const char *const bad[] = { "", " 1", "1 ", "0x10", "1e", "--1", "1.2.3", "nan",
@@ -146,6 +161,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_whole_or_nothing),
 		cmocka_unit_test(integers_do_not_overflow),
+		cmocka_unit_test(a_secret_is_told_in_part_too),
 		cmocka_unit_test(durations_have_a_unit),
 		cmocka_unit_test(cut_and_trim_stay_inside),
 		cmocka_unit_test(cleaning_replaces_what_is_not_utf8),
