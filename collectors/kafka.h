@@ -290,6 +290,7 @@ void kafka_lookup_all(rd_kafka_t *, struct kafka_lookups *, struct deadline);
 struct kafka_reading { /* of a topic, as the scrapes know it */
 	uint64_t id;   /* never used twice */
 	bool     tailed;
+	bool     denied; /* its records may not be read */
 	struct kafka_reading_part {
 		int64_t from;  /* up to here sizes are known by samples */
 		int64_t upto;  /* the log end of the last collection */
@@ -311,7 +312,8 @@ struct kafka_records {
 	struct kafka_reader     reader;
 	struct kafka_deliveries deliveries;
 	double                  high_rate_users;
-	double                  seen; /* of tailed topics */
+	double                  seen;   /* of tailed topics */
+	size_t                  denied; /* likewise: that may not be read */
 	char                    why[WHY_MAX];
 };
 

@@ -97,6 +97,7 @@ struct kafka_read_topic {
 	struct kafka_read_part *parts;
 	int32_t                 n;
 	bool                    tailed;
+	bool                    denied; /* the broker lets nobody of our name read it */
 	struct kafka_tally      tally;
 };
 

@@ -157,6 +157,16 @@ take_record(
 		take_delivery(r, m, headers);
 }
 
+/* Said once, and again only when something else has come in between. */
+static void
+note_rights(struct kafka_read_topic *t, rd_kafka_resp_err_t err)
+{
+	if (err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+		t->denied = true;
+	else if (err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+		t->denied = false;
+}
+
 void
 kafka_record(struct kafka_reader *r, rd_kafka_message_t *m)
 {
@@ -166,6 +176,7 @@ kafka_record(struct kafka_reader *r, rd_kafka_message_t *m)
 	if (t == NULL || m->partition < 0 || m->partition >= t->n)
 		return;
 	struct kafka_read_part *part = &t->parts[m->partition];
+	note_rights(t, m->err);
 	/* What was on its way when reading went on elsewhere. */
 	if (!part->assigned || part->sample.done)
 		return;

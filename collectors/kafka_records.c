@@ -140,6 +140,7 @@ take_topic(struct kafka_reader *reader, struct kafka_topic *t)
 	if (from == NULL)
 		return;
 	reading->tally = from->tally;
+	reading->denied = from->denied;
 	if (reading->tailed)
 		return;
 	sizes_fade(&reading->sizes, kafka_size_metric);
@@ -166,6 +167,7 @@ take_all(struct kafka_records *r, struct kafka_state *s)
 	if (!reader->started)
 		return;
 	r->seen = 0;
+	r->denied = 0;
 	pthread_mutex_lock(&reader->lock);
 	for (size_t i = 0; i < s->ntopics; i++)
 		if (s->topics[i]->reading != NULL)
@@ -178,8 +180,10 @@ take_all(struct kafka_records *r, struct kafka_state *s)
 		struct kafka_reading *reading = s->topics[i]->reading;
 		if (reading != NULL && !reading->tailed)
 			give_sizes(reading);
-		if (reading != NULL && reading->tailed)
-			r->seen += reading->tally.seen;
+		if (reading == NULL || !reading->tailed)
+			continue;
+		r->seen += reading->tally.seen;
+		r->denied += reading->denied;
 	}
 }
 
@@ -277,6 +281,33 @@ kafka_records_collect(struct kafka *k, const struct kafka_conf *conf)
 
 /* ---- rows ---- */
 
+/* Of a topic that may not be read nothing is known, which is not zero. */
+static enum outcome
+judge_rights(struct scrape *sc)
+{
+	const struct kafka_state *s = &((const struct kafka *)sc->state)->state;
+	const char *name = NULL;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < s->ntopics; i++)
+		if (s->topics[i]->reading != NULL && s->topics[i]->reading->denied) {
+			name = s->topics[i]->name;
+			n++;
+		}
+	if (n == 0)
+		return DONE;
+	return fail(FAILED, sc,
+	    "%u of %zu topics may not be read: run kafka-acls.sh --add --allow-principal User:NAME "
+	    "--operation Read --topic %s",
+	    n, ((const struct kafka *)sc->state)->records.topics, name);
+}
+
+static bool
+has_rows(const struct kafka_topic *t)
+{
+	return t->reading != NULL && !t->reading->denied;
+}
+
 static enum outcome
 size_rows(struct scrape *sc, const struct group *g)
 {
@@ -285,7 +316,7 @@ size_rows(struct scrape *sc, const struct group *g)
 	for (size_t i = 0; i < s->ntopics; i++) {
 		const struct kafka_topic *t = s->topics[i];
 		struct histogram sizes;
-		if (t->reading == NULL)
+		if (!has_rows(t))
 			continue;
 		row(sc->sink, (struct text[]){ text_of(t->name) });
 		if (!t->reading->tailed)
@@ -294,7 +325,7 @@ size_rows(struct scrape *sc, const struct group *g)
 		    t->reading->tailed ? &t->reading->tally.sizes : &sizes);
 		put(sc->sink, &g->metrics[1], t->reading->tally.seen);
 	}
-	return DONE;
+	return judge_rights(sc);
 }
 
 static enum outcome
@@ -305,14 +336,14 @@ oversize_rows(struct scrape *sc, const struct group *g)
 	for (size_t i = 0; i < s->ntopics; i++) {
 		const struct kafka_topic *t = s->topics[i];
 		for (unsigned n = 0; n < KAFKA_OVERSIZED; n++) {
-			if (t->reading == NULL || !t->reading->tailed)
+			if (!has_rows(t) || !t->reading->tailed)
 				break;
 			row(sc->sink,
 			    (struct text[]){ text_of(t->name), text_of(g->labels[1].values[n]) });
 			put(sc->sink, &g->metrics[0], t->reading->tally.oversized[n]);
 		}
 	}
-	return DONE;
+	return judge_rights(sc);
 }
 
 static enum outcome
@@ -323,6 +354,8 @@ delivery_rows(struct scrape *sc, const struct group *g)
 
 	if (conf->header_sent_at == NULL)
 		return ABSENT;
+	if (r->denied == r->tailed)
+		return judge_rights(sc);
 	if (r->seen > 0 && r->deliveries.number == 0)
 		return fail(ABSENT, sc,
 		    "no record that was read has a time in the header of the option "
@@ -361,6 +394,8 @@ kafka_record_rows(struct scrape *sc, const struct group *g)
 		return oversize_rows(sc, g);
 	if (g == &kafka_groups[KAFKA_DELIVERIES])
 		return delivery_rows(sc, g);
+	if (r->denied == r->tailed)
+		return judge_rights(sc);
 	row(sc->sink, NULL);
 	put(sc->sink, &g->metrics[0], r->high_rate_users);
 	return DONE;

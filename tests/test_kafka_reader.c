@@ -170,6 +170,34 @@ answers_that_are_errors_do_no_harm(void **state)
 	}
 }
 
+static void
+what_may_not_be_read_is_not_zero(void **state)
+{
+	rd_kafka_resp_err_t errors[1000];
+
+	(void)state;
+	until("queue_records_seen_total", "t", 0);
+	for (unsigned i = 0; i < COUNT(errors); i++)
+		errors[i] = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+	rd_kafka_mock_push_request_errors_array(mock, FETCH, COUNT(errors), errors);
+	produce("t", 10);
+	for (int i = 0; i < 150 && h.outcome[KAFKA_SIZES] == DONE; i++) {
+		harness_scrape(&h, 5 * NS_PER_S);
+		usleep(100000);
+	}
+	assert_int_equal(h.outcome[KAFKA_SIZES], FAILED);
+	assert_non_null(strstr(h.why[KAFKA_SIZES], "--operation Read --topic t"));
+	assert_int_equal(h.outcome[KAFKA_OVERSIZES], FAILED);
+	assert_int_equal(h.outcome[KAFKA_USERS], FAILED);
+	assert_int_equal(h.outcome[KAFKA_DELIVERIES], ABSENT);
+	assert_true(of("queue_records_seen_total", "t") == -1);
+	assert_true(of("message_size_bytes_count", "t") == -1);
+	assert_true(of("queue_records_seen_total", "s") == 0);
+	rd_kafka_mock_clear_request_errors(mock, FETCH);
+	until("queue_records_seen_total", "t", 10 * PARTITIONS);
+	assert_int_equal(h.outcome[KAFKA_SIZES], DONE);
+}
+
 /* With records under way, or before anything has come. */
 static void
 it_ends_at_any_moment(void **state)
@@ -221,6 +249,7 @@ main(void)
 		TEST(a_leader_that_moves_loses_nothing),
 		TEST(a_broker_that_comes_back_is_read_on),
 		TEST(answers_that_are_errors_do_no_harm),
+		TEST(what_may_not_be_read_is_not_zero),
 		TEST(it_ends_at_any_moment),
 		TEST(a_scrape_does_not_wait_for_it),
 		TEST(off_there_is_no_thread),
