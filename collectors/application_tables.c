@@ -180,7 +180,8 @@ const struct option application_options[APPLICATION_OPTIONS] = {
 	  .help = "PEM file of the client certificate's key, where it is not in the same file." },
 	{ .name = "families", .type = OPT_LIST, AT(families),
 	  .help = "More families of the page to give out, summed over all labels, at most 32; a counter by "
-		  "the name of its samples, with _total." },
+		  "the name of its samples, with _total; where targets do not agree on a family's type, that of "
+		  "the first one is given out." },
 	{ .name = "rename", .type = OPT_LIST, AT(rename),
 	  .help = "Old names of families, as old=new; what the page has under its new name counts alone." },
 	{ .name = "max_bytes", .type = OPT_INT, .def = "536870912", .min = 1024, .max = 1e12, AT(max_bytes),
