@@ -19,6 +19,7 @@ DURATION = r"(?:\d+(?:ms|[smhdwy]))+"
 LESS = {"increase", "delta"}
 SAME = {"rate", "deriv", "avg_over_time", "min_over_time", "max_over_time", "last_over_time",
         "present_over_time", "absent_over_time", "quantile_over_time"}
+AHEAD = {"predict_linear"}	# their number is a time, too, in seconds
 RULE_TIMES = ("for", "keep_firing_for")
 ROUTE_TIMES = re.compile(r"\b((?:group_wait|group_interval|repeat_interval|resolve_timeout):\s*)(%s)" % DURATION)
 TOKEN = re.compile(r"""(?x)
@@ -27,7 +28,7 @@ TOKEN = re.compile(r"""(?x)
     | (?P<offset> \b offset \s+ -? (?:\d+(?:ms|[smhdwy]))+ )
     | (?P<call> [A-Za-z_]\w* \s* \( )
     | (?P<open> \( ) | (?P<close> \) )
-    | [A-Za-z_:][\w:]* | .
+    | [A-Za-z_:][\w:]* | (?P<number> \d+(?:\.\d+)? ) | .
     """, re.S)
 
 
@@ -58,11 +59,13 @@ def expression(text, factor):
             if calls.pop() in LESS:
                 word += " * %g)" % factor
         elif token.lastgroup == "window":
-            if not calls or calls[-1] not in LESS | SAME:
+            if not calls or calls[-1] not in LESS | SAME | AHEAD:
                 raise ValueError("a window in %s(): %s" % (calls[-1] if calls else "", text))
             word = durations(word, factor)
         elif token.lastgroup == "offset":
             word = durations(word, factor)
+        elif token.lastgroup == "number" and calls and calls[-1] in AHEAD:
+            word = "%g" % (float(word) / factor)
         out.append(word)
     return "".join(out)
 
