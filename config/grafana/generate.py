@@ -91,13 +91,12 @@ def columns(expression):
 # ---- parts of a panel, by kind ----
 
 def timeseries(spec, lines):
-    shown = [value for value, above, _ in lines if above]
     custom = {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 30 if spec.get("stack") else 0,
               "showPoints": "auto", "spanNulls": False, "axisSoftMin": 0,
               "stacking": {"mode": "normal" if spec.get("stack") else "none", "group": "A"},
               "thresholdsStyle": {"mode": "line" if lines else "off"}}
-    if shown:		# how far away it is can always be seen
-        custom["axisSoftMax"] = min(shown)
+    if lines:		# how far away the first one is can always be seen
+        custom["axisSoftMax"] = min(line[0] for line in lines)
     return {
         "fieldConfig": {"defaults": {"color": {"mode": "palette-classic"}, "custom": custom}, "overrides": []},
         "options": {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
