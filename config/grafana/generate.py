@@ -59,7 +59,7 @@ def threshold(rules, alert, expressions):
         about = METRIC.findall(expression[:found.start()])[-1]
         if value and shown.intersection(METRIC.findall(records.get(about, about))):
             return value, found.group(1) == ">", alerts[alert]["labels"]["severity"]
-    raise ValueError("%s compares nothing of: %s" % (alert, expressions))
+    raise ValueError("%s compares no metric of: %s" % (alert, ", ".join(expressions)))
 
 
 def steps(lines):
@@ -240,7 +240,11 @@ def files():
 
 
 def main():
-    for path, text in files().items():
+    try:
+        made = files()
+    except ValueError as why:
+        sys.exit("generate.py: %s" % why)
+    for path, text in made.items():
         with open(path, "w") as file:
             file.write(text)
 
