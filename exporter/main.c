@@ -16,6 +16,7 @@
 #include "flags.h"
 #include "fleet.h"
 #include "http.h"
+#include "listen.h"
 #include "log.h"
 #include "plugin.h"
 #include "scrape.h"
@@ -229,11 +230,6 @@ start_http(const struct http_site *site)
 {
 	char why[512];
 
-	if (site->telemetry_path[0] != '/') {
-		log_event(LOG_ERROR, NULL, "--web.telemetry-path: a path begins with /, not \"%s\"",
-		    site->telemetry_path);
-		return NULL;
-	}
 	struct http *http = http_start(site, why, sizeof why);
 	if (http == NULL)
 		log_event(LOG_ERROR, NULL, "%s", why);
@@ -295,7 +291,7 @@ probe(void)
 	static const char *const no_groups[] = { NULL };
 	struct buf body = BUF(OUTPUT_MAX), reasons = BUF(MESSAGES_MAX);
 
-	if (!start_workers())
+	if (!start_workers() || fleet->ntargets == 0)
 		return 1;
 	struct http_scrape req = { flags.names, no_groups, deadline_in(PROBE_SECONDS * NS_PER_S),
 		false };
@@ -370,11 +366,34 @@ raise_descriptor_limit(void)
 	}
 }
 
+/* The configuration's own are checked with it. */
+static bool
+check_web_flags(void)
+{
+	const char *path = flags.telemetry_path;
+	bool good = path == NULL || path[0] == '/';
+
+	if (!good)
+		log_event(LOG_ERROR, NULL, "--web.telemetry-path: a path begins with /, not \"%s\"",
+		    path);
+	for (const char *const *a = flags.listen; *a != NULL; a++)
+		if (!listen_is_address(*a)) {
+			log_event(LOG_ERROR, NULL,
+			    "--web.listen-address: expected HOST:PORT, such as \"[::]:10071\", "
+			    "not \"%.300s\"",
+			    *a);
+			good = false;
+		}
+	return good;
+}
+
 static int
 with_fleet(void)
 {
+	bool good = check_web_flags();
+
 	fleet = load_fleet();
-	if (fleet == NULL)
+	if (fleet == NULL || !good)
 		return 1;
 	if (flags.check) {
 		printf("%s: good, %zu targets\n", flags.config_file, fleet->ntargets);
