@@ -200,7 +200,7 @@ class Generated(unittest.TestCase):
 class Checker(sense.Checker):
     """Knows besides what dashboards use: time(), topk(), and Prometheus' own series."""
 
-    PROMETHEUS = {"ALERTS": {"alertname", "alertstate", "severity", "component", "target"},
+    PROMETHEUS = {"ALERTS": {"alertname", "alertstate", "severity", "component", "target", "job"},
                   "scrape_duration_seconds": reference.SCRAPED, "scrape_samples_scraped": reference.SCRAPED}
 
     def __init__(self):
@@ -246,9 +246,8 @@ class Expressions(unittest.TestCase):
                 for node in promql.walk(promql.parse(dashboards.replace(query["expr"], VALUES))):
                     if isinstance(node, promql.Selector):
                         has = {label for label, _, _ in node.matchers}
-                        self.assertTrue(has & {"job", "target"}, query["expr"])
-                        if any("target" in shape for shape in checker.shapes(node)) and node.name != "ALERTS":
-                            self.assertLessEqual({"job", "target"}, has, query["expr"])
+                        for shape in checker.shapes(node):
+                            self.assertLessEqual({"job", "target"} & shape, has, query["expr"])
 
     def test_choices_and_marks(self):
         checker = Checker()

@@ -205,9 +205,10 @@ def variables(collectors):
 
 
 def firing(component):
-    """Marks on all graphs of a dashboard while an alert fires."""
+    """Marks on all graphs of a dashboard while an alert fires.  Those that tell
+    of something absent have no target."""
     return {"name": "Alerts that fire", "datasource": SOURCE, "enable": True, "hide": False, "iconColor": "red",
-            "expr": 'ALERTS{alertstate="firing",component=~"%s",target=~"$target|"}' % component,
+            "expr": 'ALERTS{alertstate="firing",job=~"$job|",target=~"$target|",component=~"%s"}' % component,
             "titleFormat": "{{alertname}}", "textFormat": "{{target}}", "tagKeys": "severity", "step": "30s"}
 
 
