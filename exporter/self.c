@@ -250,24 +250,34 @@ add_process(struct rows *r)
 	}
 }
 
-void
-self_rows(
-    struct rows **sets, const struct fleet *f, const struct self_target *list, size_t n, bool whole)
+bool
+self_begin(struct rows **sets)
 {
-	int64_t now = clock_ns();
 	bool good = true;
 
 	for (unsigned g = 0; g < SELF_GROUPS; g++) {
 		sets[g] = rows_new(&groups[g]);
 		good = good && sets[g] != NULL;
 	}
-	if (!good)
-		return;
+	return good;
+}
+
+void
+self_process(struct rows **sets)
+{
+	add_process(sets[PROCESS]);
+}
+
+void
+self_scraped(
+    struct rows **sets, const struct fleet *f, const struct self_target *list, size_t n, bool whole)
+{
+	int64_t now = clock_ns();
+
 	for (size_t i = 0; i < n; i++)
 		add_target(sets, &list[i], now);
 	if (!whole)
 		return;
 	add_workers(sets[WORKERS], f);
 	add_scrapes(sets);
-	add_process(sets[PROCESS]);
 }

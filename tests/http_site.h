@@ -56,7 +56,7 @@ static inline int fake_discovery(const char *host, struct buf *body)
 		buf_str(body, "there is no Host header");
 		return 400;
 	}
-	for (int i = 0; i < (strcmp(host, "big") == 0 ? 1000 : 1); i++)
+	for (int i = 0; i < (strcmp(host, "big") == 0 ? 3000 : 1); i++)
 		buf_printf(body, "[\"%s\"]\n", host);
 	return 200;
 }

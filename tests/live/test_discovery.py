@@ -27,8 +27,8 @@ targets = ( { collector = "redis"; name = "cache"; uri = "redis://127.0.0.1:%d";
             { collector = "application"; name = "chat-api"; url = "%s"; } );
 """
 NAMES = {"cache": "redis", ODD: "redis", "down": "redis", "chat-api": "application"}
-# What Prometheus adds to every scrape.
-ADDED = re.compile(r"up|scrape_.*")
+# What Prometheus adds to every scrape, and what the rules make of it.
+ADDED = re.compile(r"up|scrape_.*|ALERTS.*|.*:.*")
 
 
 def form(number):
@@ -52,7 +52,8 @@ def seen(labels):
 
 
 class Shipped(Prometheus):
-    """With one form of scrape.yml, where only addresses and times are others."""
+    """With the shipped rules and one form of scrape.yml, where only addresses
+    and times are others."""
 
     def __init__(self, number, exporter_port):
         self.text = form(number)
@@ -69,7 +70,7 @@ class Shipped(Prometheus):
         super().launch()
 
     def all(self):
-        """[labels] of everything of the job, once it is there."""
+        """[labels] of everything of the job."""
         return [labels for labels, _ in self.query('{job="datatier"}')]
 
 
@@ -190,9 +191,11 @@ class Discovery(unittest.TestCase):
             # The second time the exporter's own scrapes are all in its counters.
             rig.wait_for(lambda: len([1 for _, value in prometheus.query(
                 'sum_over_time(up{job="datatier"}[1m]) >= 2')]) == scrapes, "%d scrapes, twice" % scrapes, 40)
+            own = rig.fetch(prometheus.port)
             for kind in ("duplicate_timestamp", "out_of_order", "out_of_bounds"):
-                told = rig.fetch(prometheus.port).value("prometheus_target_scrapes_sample_%s_total" % kind)
-                self.assertEqual(told, 0, kind)
+                self.assertEqual(own.value("prometheus_target_scrapes_sample_%s_total" % kind), 0, kind)
+            self.assertGreater(own.total("prometheus_rule_evaluations_total"), 0)
+            self.assertEqual(own.total("prometheus_rule_evaluation_failures_total"), 0)
             self.assertNotRegex(prometheus.log(), "(?i)duplicate|out-of-order|out of order")
             up = prometheus.query('up{job="datatier"}')
             found = prometheus.all()
