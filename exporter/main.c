@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "discovery.h"
 #include "flags.h"
 #include "fleet.h"
 #include "http.h"
@@ -28,7 +29,7 @@ enum main_limits {
 	OUTPUT_MAX = 256 << 20, /* bytes of an exposition */
 	MESSAGES_MAX = 1 << 20, /* bytes of all faults of a configuration */
 	PROBE_SECONDS = 10,     /* a --probe takes at most */
-	STATUS_SECONDS = 1,     /* the page for people waits for a reload */
+	STATUS_SECONDS = 1,     /* pages that ask no target wait for a reload */
 };
 
 static struct flags flags;
@@ -151,14 +152,28 @@ hold_fleet(struct deadline until)
 	return pthread_rwlock_timedrdlock(&fleet_lock, &ts) == 0;
 }
 
+static const char being_read[] = "The configuration is being read again, try again later.";
+
 static int
 serve_scrape(const struct http_scrape *req, struct buf *body)
 {
 	if (!hold_fleet(req->until)) {
-		buf_str(body, "The configuration is being read again, try again later.");
+		buf_str(body, being_read);
 		return 503;
 	}
 	int code = scrape_run(fleet, req, body);
+	pthread_rwlock_unlock(&fleet_lock);
+	return code;
+}
+
+static int
+serve_discovery(const char *host, struct buf *body)
+{
+	if (!hold_fleet(deadline_in(STATUS_SECONDS * NS_PER_S))) {
+		buf_str(body, being_read);
+		return 503;
+	}
+	int code = discovery_page(fleet, host, body);
 	pthread_rwlock_unlock(&fleet_lock);
 	return code;
 }
@@ -257,6 +272,7 @@ run(void)
 		.listen = flags.listen[0] != NULL ? flags.listen : fleet->config->listen,
 		.telemetry_path = kept_path(),
 		.scrape = serve_scrape,
+		.discovery = serve_discovery,
 		.status = serve_status,
 		.ready = is_serving,
 		.served = self_served,
@@ -293,8 +309,9 @@ probe(void)
 
 	if (!start_workers() || fleet->ntargets == 0)
 		return 1;
-	struct http_scrape req = { flags.names, no_groups, deadline_in(PROBE_SECONDS * NS_PER_S),
-		false };
+	struct http_scrape req = { .targets = flags.names,
+		.groups = no_groups,
+		.until = deadline_in(PROBE_SECONDS * NS_PER_S) };
 	int down = scrape_probe(fleet, &req, &body, &reasons);
 	print(down < 0 ? stderr : stdout, &body);
 	print(stderr, &reasons);

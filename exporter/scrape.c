@@ -26,6 +26,7 @@ struct plan {
 	size_t n;
 	struct rows **sets;                     /* memory of all views' groups */
 	bool whole;                             /* no target was named */
+	bool bare;                              /* without the label target */
 	struct rows *own[COLLECTOR_GROUPS_MAX]; /* of the exporter itself */
 };
 
@@ -94,7 +95,7 @@ make_plan(struct fleet *f, const struct http_scrape *req, struct plan *p)
 {
 	size_t nsets = 0;
 
-	*p = (struct plan){ .whole = req->targets[0] == NULL };
+	*p = (struct plan){ .whole = req->targets[0] == NULL, .bare = req->bare };
 	p->asked = calloc(f->ntargets + 1, sizeof *p->asked);
 	for (size_t i = 0; p->asked != NULL && i < f->ntargets; i++) {
 		struct target *t = f->targets[i];
@@ -170,10 +171,11 @@ write_views(struct fleet *f, struct plan *p, bool openmetrics, struct buf *body)
 
 	for (size_t i = 0; good && i < p->n; i++) {
 		const struct asked *a = &p->asked[i];
-		views[i] = (struct view){ a->target->prefix,
+		views[i] = (struct view){ p->bare ? TEXT("") : a->target->prefix,
 			(unsigned)registry_find(&f->registry, a->target->collector),
 			a->view.groups };
-		list[i] = (struct self_target){ a->target, a->view.up };
+		list[i] =
+		    (struct self_target){ a->target, p->bare ? NULL : a->target->name, a->view.up };
 	}
 	if (good) {
 		self_scraped(p->own, f, list, p->n, p->whole);

@@ -153,11 +153,12 @@ begin_row(struct rows *r, const char *const *values)
 }
 
 static void
-add_group(struct rows **sets, struct target *t, unsigned g, int64_t now)
+add_group(struct rows **sets, const struct self_target *st, unsigned g, int64_t now)
 {
+	const struct target *t = st->target;
 	const struct group_state *s = &t->groups[g];
 	const struct group *group = &t->collector->groups[g];
-	const char *labels[] = { t->name, t->collector->name, group->name, NULL };
+	const char *labels[] = { st->name, t->collector->name, group->name, NULL };
 
 	if (s->asked && s->outcome != ABSENT) {
 		begin_row(sets[GROUPS], labels);
@@ -181,14 +182,14 @@ add_target(struct rows **sets, const struct self_target *st, int64_t now)
 {
 	struct target *t = st->target;
 
-	begin_row(sets[TARGETS], (const char *[]){ t->name, t->collector->name });
+	begin_row(sets[TARGETS], (const char *[]){ st->name, t->collector->name });
 	rows_put(sets[TARGETS], TARGET_UP, st->up);
 	pthread_mutex_lock(&t->lock);
 	bool busy = t->done != t->running;
 	rows_put(sets[TARGETS], TARGET_SECONDS, t->seconds);
 	rows_put(sets[TARGETS], TARGET_BUSY, busy ? clock_seconds(now - t->begun_at) : 0);
 	for (unsigned g = 0; g < t->collector->ngroups; g++)
-		add_group(sets, t, g, now);
+		add_group(sets, st, g, now);
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -12,6 +12,7 @@ extern const struct collector self_collector;
 
 struct self_target { /* a target of this scrape */
 	struct target *target;
+	const char    *name; /* its label target; NULL: without */
 	bool           up;
 };
 
