@@ -154,7 +154,7 @@ class Runbooks(unittest.TestCase):
         for text in self.texts:
             for path, anchor in LINK.findall(text.prose):
                 with self.subTest(text.name, link=path + "#" + anchor):
-                    there = os.path.normpath(os.path.join(os.path.dirname(text.path), path)) if path else text.path
+                    there = os.path.normpath(os.path.join(runbook_texts.FOLDER, path or text.path))
                     self.assertTrue(os.path.exists(there), there)
                     if anchor:
                         self.assertIn(anchor, anchors[there])
@@ -186,6 +186,18 @@ class Runbooks(unittest.TestCase):
         self.assertEqual(sorted(rows), sorted(
             (name, name, rule["labels"]["severity"], rule["labels"]["component"])
             for name, rule in self.alerts.items()))
+
+    def test_the_guide_repeats_the_routing(self):
+        with open(TOP + "/config/alertmanager/alertmanager.yml") as file:
+            route = yaml.safe_load(file)["route"]
+        again = {"warning": route["repeat_interval"], "info": route["repeat_interval"]}
+        for one in route["routes"]:
+            found = re.fullmatch(r'severity="(\w+)"', one["matchers"][0])
+            if found and "repeat_interval" in one:
+                again[found.group(1)] = one["repeat_interval"]
+        readme = next(text for text in self.texts if text.name == "README")
+        rows = re.findall(r"^\| (\w+) \| [^|]* \| (\d+) hours \|$", readme.sections()["Who is told"], re.M)
+        self.assertEqual({severity: hours + "h" for severity, hours in rows}, again)
 
     def test_limits_in_the_guide_are_those_of_the_tables(self):
         """Cells say: `group`, `group`: 1000 rows; `group`: 7000."""
