@@ -186,12 +186,17 @@ $(BUILD)/lint/cppcheck: $(CODE) $(HEADERS)
 	    --suppress=funcArgOrderDifferent --suppress=missingIncludeSystem $(CODE)
 	@touch $@
 
+# What is configuration for other programs.
+SHARED = prometheus alertmanager grafana runbooks
+
 # DESTDIR for packagers.  What is in /etc belongs to the operator: kept.
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/datatier/collectors \
 	    $(DESTDIR)$(SYSCONFDIR)/datatier $(DESTDIR)$(SYSCONFDIR)/default
 	install -m 755 $(BUILD)/datatier_exporter $(DESTDIR)$(BINDIR)
 	install -m 644 $(COLLECTOR_SOS) $(DESTDIR)$(LIBDIR)/datatier/collectors
+	cd config && find $(SHARED) -type f ! -name '*.py' ! -name panels.yml \
+	    -exec install -D -m 644 '{}' '$(abspath $(DESTDIR)$(PREFIX))/share/datatier/{}' ';'
 	[ -e $(DESTDIR)$(SYSCONFDIR)/datatier/datatier.conf ] || \
 	    install -m 644 config/datatier.conf $(DESTDIR)$(SYSCONFDIR)/datatier
 	[ -e $(DESTDIR)$(SYSCONFDIR)/default/datatier-exporter ] || \
