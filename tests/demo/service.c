@@ -47,7 +47,7 @@ static const struct counter counters[] = {
 	{ "ws_errors_total", "error_type=\"decode\"", 0.5 },
 	{ "ws_errors_total", "error_type=\"quota\"", 0.3 },
 	{ "ws_errors_total", "error_type=\"tls\"", 0.3 },
-	{ "ws_reconnections_total", "reason=\"connection_lost\"", 0.1 },
+	{ "ws_reconnections_total", "reason=\"connection_lost\"", 0.05 },
 	{ "ws_reconnections_total", "reason=\"heartbeat_timeout\"", 0.05 },
 	{ "messages_sent_total", "status=\"success\",shard=\"1\"", 40 },
 	{ "messages_sent_total", "status=\"success\",shard=\"2\"", 40 },
