@@ -9,6 +9,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 METRICS = os.path.join(TOP, "collectors", "METRICS.md")
 OWN = "exporter"		# the part about the exporter itself names the label target where it has it
 SCRAPED = {"job", "instance"}	# what Prometheus adds to every series
+SCRAPED_ALONE = {"target"}	# what `up`, too, has where each target is scraped by itself
 SUFFIXES = {"_bucket": {"le"}, "_sum": set(), "_count": set()}
 
 # labels: {name: set of values, or None where any is allowed}.
@@ -28,8 +29,7 @@ def _labels(cell):
 
 def _read():
     declared = collections.defaultdict(list)
-    # Prometheus' own; it has a target where each target is scraped by itself.
-    declared["up"] += [Metric("up", "gauge", {}, None), Metric("up", "gauge", {"target": None}, None)]
+    declared["up"].append(Metric("up", "gauge", {}, None))	# Prometheus' own
     collector = None
     with open(METRICS) as text:
         for line in text:

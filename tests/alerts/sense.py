@@ -71,7 +71,7 @@ class Checker:
     def aggregate(self, node):
         inner = self.shapes(node.args[-1])
         for label in node.labels:
-            if not any(label in shape for shape in inner):
+            if not any(label in shape | reference.SCRAPED_ALONE for shape in inner):
                 raise Nonsense("%s (%s): there is no such label" % (node.grouping, label))
         if node.grouping == "by":
             return {shape & frozenset(node.labels) for shape in inner}
