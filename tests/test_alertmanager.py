@@ -1,6 +1,7 @@
 """Who is told of which alert: the shipped routing, its inhibitions and its
 messages, against every alert of the shipped rules."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -86,6 +87,43 @@ class Routing(unittest.TestCase):
                 self.assertEqual({"routing_key", "service_key", "api_url"} & set(one), set())
                 file = one.get("routing_key_file") or one.get("api_url_file")
                 self.assertEqual(file, "/etc/alertmanager/secrets/" + receiver["name"])
+
+
+class StandIn(unittest.TestCase):
+    """What it would not take shows that it looks."""
+
+    def setUp(self):
+        self.pager = pager.Pager()
+        self.addCleanup(self.pager.close)
+
+    def refuses(self, path, good, *changes):
+        self.assertTrue(self.pager.take(path, json.dumps(good)), self.pager.faults)
+        for change in changes:
+            with self.subTest(change):
+                self.assertFalse(self.pager.take(path, json.dumps(dict(good, **change))))
+        self.assertEqual(len(self.pager.notices), 1)
+        self.assertEqual(len(self.pager.faults), len(changes))
+
+    def test_pagerduty(self):
+        payload = {"summary": "CRITICAL A on t: s", "source": "t", "severity": "critical",
+                   "custom_details": {"target": "t", "description": "d"}}
+        good = {"routing_key": self.pager.secret("pagerduty"), "event_action": "trigger", "dedup_key": "k",
+                "payload": payload, "links": [{"href": "https://r/A.md", "text": "Runbook"}]}
+        self.refuses("/v2/enqueue", good, {"routing_key": "other"}, {"event_action": "resolve"},
+                     {"event_action": "acknowledge"}, {"dedup_key": ""}, {"payload": {}},
+                     {"payload": {**payload, "severity": "high"}}, {"payload": {**payload, "source": ""}},
+                     {"payload": {**payload, "summary": "s" * 1025}})
+
+    def test_chat(self):
+        attachment = {"title": "WARNING A on t", "title_link": "https://r/A.md", "color": "warning",
+                      "fallback": "f", "text": "d\n<https://r/A.md|Runbook>"}
+        self.refuses("/chat-redis", {"attachments": [attachment]}, {"attachments": []},
+                     *({"attachments": [{**attachment, **wrong}]} for wrong in (
+                         {"title": "A"}, {"color": "good"}, {"text": ""}, {"title_link": "https://r/B.md"})))
+
+    def test_unknown_address(self):
+        self.assertFalse(self.pager.take("/elsewhere", "{}"))
+        self.assertFalse(self.pager.take("/alerts", "no JSON"))
 
 
 def alert(name, rule=None, **labels):

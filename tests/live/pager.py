@@ -87,7 +87,7 @@ class Pager:
         self.url = "http://127.0.0.1:%d" % self.port
         self.notices, self.faults = [], []
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), self._handler())
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def secret(self, name):
         """What the file of that secret holds."""
