@@ -108,8 +108,8 @@ class Pager:
             def do_POST(self):
                 data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 good = pager.take(self.path, data.decode("utf-8", "replace"))
-                # PagerDuty says 202 where it takes the event, the chat 200.
-                self._answer((202 if self.path.startswith("/v2/") else 200) if good else 400, "ok\n")
+                # PagerDuty says 202 where it takes the event, Slack 200 and just these letters.
+                self._answer((202 if self.path.startswith("/v2/") else 200) if good else 400, "ok")
 
             def do_GET(self):
                 """For people: what came, the last first."""
