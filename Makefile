@@ -148,6 +148,13 @@ references: all
 	$(BUILD)/datatier_exporter --metrics > collectors/METRICS.md
 	$(BUILD)/datatier_exporter --options > config/OPTIONS.md
 
+# After a change of config/links.conf; and of config/grafana/panels.yml or of a threshold.
+links:
+	python3 config/links.py
+	python3 config/grafana/generate.py
+dashboards:
+	python3 config/grafana/generate.py
+
 # ---- style: `make format` settles it, `make lint` is quiet when all is well ----
 CODE      = $(wildcard exporter/*.c config/*.c collectors/*.c)
 HEADERS   = $(wildcard exporter/*.h config/*.h collectors/*.h)
@@ -179,12 +186,17 @@ $(BUILD)/lint/cppcheck: $(CODE) $(HEADERS)
 	    --suppress=funcArgOrderDifferent --suppress=missingIncludeSystem $(CODE)
 	@touch $@
 
+# What is configuration for other programs.
+SHARED = prometheus alertmanager grafana runbooks
+
 # DESTDIR for packagers.  What is in /etc belongs to the operator: kept.
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/datatier/collectors \
 	    $(DESTDIR)$(SYSCONFDIR)/datatier $(DESTDIR)$(SYSCONFDIR)/default
 	install -m 755 $(BUILD)/datatier_exporter $(DESTDIR)$(BINDIR)
 	install -m 644 $(COLLECTOR_SOS) $(DESTDIR)$(LIBDIR)/datatier/collectors
+	cd config && find $(SHARED) -type f ! -name '*.py' ! -name panels.yml \
+	    -exec install -D -m 644 '{}' '$(abspath $(DESTDIR)$(PREFIX))/share/datatier/{}' ';'
 	[ -e $(DESTDIR)$(SYSCONFDIR)/datatier/datatier.conf ] || \
 	    install -m 644 config/datatier.conf $(DESTDIR)$(SYSCONFDIR)/datatier
 	[ -e $(DESTDIR)$(SYSCONFDIR)/default/datatier-exporter ] || \
@@ -196,6 +208,8 @@ help:
 	@echo 'make demo     shows it at work; DEMO_SECONDS=90 ends it by itself'
 	@echo 'make bench    measures it beside the exporters that Debian ships'
 	@echo 'make fuzz     builds the fuzz targets into build/fuzz/'
+	@echo 'make links    puts the base URLs of config/links.conf into alerts and dashboards'
+	@echo 'make dashboards   from config/grafana/panels.yml and the alerts'
 	@echo 'make format   settles the form of the code, format-check only looks'
 	@echo 'make lint     clang-tidy, cppcheck and the rules of tests/test_source.py'
 	@echo 'make install  into PREFIX (DESTDIR for packagers)'
@@ -205,6 +219,6 @@ clean:
 	rm -rf build
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all tests fuzz fuzz-bins check test-builds demo bench references install help clean \
-        format format-check lint lint-files
+.PHONY: all tests fuzz fuzz-bins check test-builds demo bench references links dashboards install help \
+        clean format format-check lint lint-files
 .SECONDARY:

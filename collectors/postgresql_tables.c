@@ -42,6 +42,8 @@ const struct question questions[ASK_QUESTIONS] = {
 		" pg_has_role('pg_read_all_stats', 'USAGE')::int AS monitor, pg_backend_pid() AS pid,"
 		" quote_ident(session_user) AS role, quote_ident(current_database()) AS database,"
 		" current_setting('max_connections') AS max_connections,"
+		" current_setting('superuser_reserved_connections')::int"
+		" + coalesce(current_setting('reserved_connections', true), '0')::int AS reserved,"
 		" (current_setting('pg_stat_statements.max', true) IS NOT NULL)::int AS loaded,"
 		" extract(epoch FROM pg_postmaster_start_time()) AS started,"
 		" extract(epoch FROM clock_timestamp()) AS now,"
@@ -170,6 +172,9 @@ static const struct metric waiting_metrics[] = {
 static const struct metric limits_metrics[] = {
 	{ .name = "db_connections_max", .type = GAUGE, .source = "max_connections",
 	  .help = "Sessions the server allows at once (max_connections)." },
+	{ .name = "db_connections_reserved", .type = GAUGE, .source = "reserved",
+	  .help = "Those of them that are kept for superusers and, from PostgreSQL 16 on, for roles "
+	    "with pg_use_reserved_connections." },
 };
 static const struct metric databases_metrics[] = {
 	{ .name = "db_deadlocks_total", .type = COUNTER, .source = "deadlocks",
@@ -288,7 +293,8 @@ const struct group postgresql_groups[GROUPS] = {
 	  PLAN(.server = BIT(ASK_ACTIVITY), .monitor = true, .read = result_read,
 	    .console = BIT(SHOW_POOLS), .show = console_waiting) },
 	[GROUP_LIMITS] = { .name = "limits", METRICS(limits_metrics),
-	  .about = "The setting max_connections.",
+	  .about = "The settings max_connections, superuser_reserved_connections and "
+	    "reserved_connections.",
 	  PLAN(.server = BIT(ASK_SERVER), .read = result_read) },
 	[GROUP_DATABASES] = { .name = "databases", METRICS(databases_metrics), LABELS(database_labels),
 	  .max_rows = DATABASES_MAX,

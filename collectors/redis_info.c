@@ -7,16 +7,34 @@
 
 #include "redis.h"
 
+/* The next line; every group passes over them all, so it takes no detours. */
+static bool
+next_line(struct text *info, struct text *line)
+{
+	if (info->len == 0)
+		return false;
+	const char *end = memchr(info->ptr, '\n', info->len);
+	line->ptr = info->ptr;
+	line->len = end != NULL ? (size_t)(end - info->ptr) : info->len;
+	size_t used = line->len + (end != NULL);
+	info->ptr += used;
+	info->len -= used;
+	return true;
+}
+
 bool
 redis_info_next(struct text *info, struct text *field, struct text *value)
 {
-	while (info->len > 0) {
-		*value = text_trim(text_cut(info, '\n'));
-		if (value->len == 0 || value->ptr[0] == '#')
+	struct text line;
+
+	while (next_line(info, &line)) {
+		line = text_trim(line);
+		const char *colon = line.len > 0 ? memchr(line.ptr, ':', line.len) : NULL;
+		if (colon == NULL || line.ptr[0] == '#')
 			continue;
-		*field = text_cut(value, ':');
-		if (value->ptr != NULL)
-			return true;
+		*field = (struct text){ line.ptr, (size_t)(colon - line.ptr) };
+		*value = (struct text){ colon + 1, line.len - field->len - 1 };
+		return true;
 	}
 	return false;
 }
@@ -24,11 +42,15 @@ redis_info_next(struct text *info, struct text *field, struct text *value)
 struct text
 redis_info_field(struct text info, const char *wanted)
 {
-	struct text field, value;
+	size_t len = strlen(wanted);
+	struct text line;
 
-	while (redis_info_next(&info, &field, &value))
-		if (text_is(field, wanted))
-			return value;
+	while (next_line(&info, &line)) {
+		if (line.len <= len || line.ptr[len] != ':' || memcmp(line.ptr, wanted, len) != 0)
+			continue;
+		line = text_trim(line);
+		return (struct text){ line.ptr + len + 1, line.len - len - 1 };
+	}
 	return (struct text){ NULL, 0 };
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../exporter/listen.h"
 #include "arena.h"
 #include "gather.h"
 #include "keys.h"
@@ -30,18 +31,6 @@ read_section(struct reader *r, struct config *c, const config_setting_t *root, c
 		gather_group(r, s, &keys, g);
 	if (!options_fill(options, n, c, g->settings, g->n, why, sizeof why, NULL))
 		fault(r, s == NULL ? 1 : config_setting_source_line(s), "%s: %s", name, why);
-}
-
-static bool
-is_listen_address(const char *address)
-{
-	const char *colon = strrchr(address, ':');
-	int64_t port;
-	if (colon == NULL || !text_integer(text_of(colon + 1), &port) || port < 0 || port > 65535)
-		return false;
-	if (address[0] == '[')
-		return colon > address + 2 && colon[-1] == ']';
-	return strchr(address, ':') == colon;
 }
 
 static bool
@@ -72,7 +61,7 @@ read_sections(struct reader *r, struct config *c, const config_setting_t *root)
 	read_section(r, c, root, "web", web_options, &web);
 	read_section(r, c, root, "log", log_options, &log);
 	for (size_t i = 0; c->listen != NULL && c->listen[i] != NULL; i++)
-		if (!is_listen_address(c->listen[i]))
+		if (!listen_is_address(c->listen[i]))
 			fault(r, gathered_line(&web, "listen"),
 			    "listen: address %zu must be \"address:port\" or \"[address]:port\"",
 			    i + 1);

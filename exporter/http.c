@@ -1,7 +1,7 @@
 /*
  * http.c - see http.h.  One libmicrohttpd daemon for each address, a thread for
- * each connection; what those have in common (connections, scrapes under way)
- * is counted here, over all addresses.
+ * each connection; what those have in common (connections here, scrapes under
+ * way in pages.c) is counted over all addresses.
  *
  * The library parses requests and writes responses.  It is lenient where that
  * is dangerous and knows no total time limits, so framing is checked again in
@@ -9,7 +9,6 @@
  */
 #include "http.h"
 
-#include <math.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,9 +19,8 @@
 #include <unistd.h>
 
 #include "connections.h"
-#include "gzip.h"
 #include "listen.h"
-#include "negotiate.h"
+#include "pages.h"
 #include "request.h"
 
 enum {
@@ -30,12 +28,7 @@ enum {
 	 * mapped, so that only what is used counts. */
 	REQUEST_MEMORY = 64 * 1024,
 	STACK_SIZE = 256 * 1024,
-	GZIP_FROM = 1024, /* bytes; smaller bodies travel as they are */
 };
-
-/* A scrape shall be answered before its client gives up: this much earlier,
- * or half of the time where that is less. */
-#define ANSWER_SECONDS 0.5
 
 #define RETRY_SECONDS "1" /* what a client is told that came at a bad time */
 
@@ -51,157 +44,12 @@ struct listener {
 };
 
 struct http {
-	const struct http_site *site;
+	struct pages pages;
 	struct connections *connections;
-	atomic_uint scraping;
 	atomic_bool stopping;
 	size_t nlisteners;
 	struct listener listeners[];
 };
-
-struct answer {
-	int code;
-	const char *type;
-	const char *policy; /* Content-Security-Policy; NULL: none */
-	bool negotiated;    /* another client might get another one */
-	bool gzip;
-	struct buf body;
-};
-
-#define TYPE_SENTENCE "text/plain; charset=utf-8"
-#define TYPE_HTML "text/html; charset=utf-8"
-#define TYPE_TEXT "text/plain; version=0.0.4; charset=utf-8"
-#define TYPE_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-static void
-answer_sentence(struct answer *a, int code, const char *sentence)
-{
-	a->code = code;
-	a->type = TYPE_SENTENCE;
-	buf_reset(&a->body);
-	buf_str(&a->body, sentence);
-	buf_char(&a->body, '\n');
-}
-
-/* The scrape's own words, or ours where there was no room for them. */
-static void
-answer_page(struct answer *a, int code, const char *type)
-{
-	a->code = code;
-	a->type = code == MHD_HTTP_OK ? type : TYPE_SENTENCE;
-	if (code != MHD_HTTP_OK)
-		buf_char(&a->body, '\n');
-	if (buf_ok(&a->body))
-		return;
-	buf_free(&a->body);
-	a->body = BUF(HTTP_BODY_MAX);
-	answer_sentence(a, MHD_HTTP_INTERNAL_SERVER_ERROR,
-	    "The page is too large, or there is no memory for it.");
-}
-
-/* ---- telemetry ---- */
-
-static struct deadline
-deadline_of(const struct request *r)
-{
-	double seconds = r->timeout > 0 ? r->timeout : HTTP_TIMEOUT_DEFAULT;
-
-	seconds = fmax(seconds * 0.5, seconds - ANSWER_SECONDS);
-	return deadline_in((int64_t)(fmin(seconds, HTTP_TIMEOUT_MAX) * (double)NS_PER_S));
-}
-
-static void
-scrape(struct http *http, const struct request *r, struct answer *a)
-{
-	struct http_scrape scrape = {
-		.targets = r->targets,
-		.groups = r->groups,
-		.until = deadline_of(r),
-		.openmetrics = negotiate_openmetrics(&r->likes),
-	};
-
-	int code = http->site->scrape(&scrape, &a->body);
-	answer_page(a, code, scrape.openmetrics ? TYPE_OPENMETRICS : TYPE_TEXT);
-	if (a->code == MHD_HTTP_OK && a->body.len > GZIP_FROM && negotiate_gzip(&r->likes))
-		a->gzip = gzip(&a->body);
-}
-
-/* HEAD is scraped like GET: its headers are then what GET's would be. */
-static void
-serve_telemetry(struct http *http, const struct request *r, struct answer *a)
-{
-	int64_t begun = clock_ns();
-
-	a->negotiated = true;
-	if (r->fault != NULL) {
-		answer_sentence(a, MHD_HTTP_BAD_REQUEST, r->fault);
-	} else {
-		if (atomic_fetch_add(&http->scraping, 1) < HTTP_SCRAPES_MAX)
-			scrape(http, r, a);
-		else
-			answer_sentence(a, MHD_HTTP_SERVICE_UNAVAILABLE,
-			    "Too many scrapes are under way, try again later.");
-		atomic_fetch_sub(&http->scraping, 1);
-	}
-	http->site->served(a->code, clock_seconds(clock_ns() - begun));
-}
-
-/* ---- the other pages ---- */
-
-static void
-serve_healthy(struct http *http, const struct request *r, struct answer *a)
-{
-	(void)http;
-	(void)r;
-	answer_sentence(a, MHD_HTTP_OK, "datatier_exporter is healthy.");
-}
-
-static void
-serve_ready(struct http *http, const struct request *r, struct answer *a)
-{
-	(void)r;
-	if (http->site->ready())
-		answer_sentence(a, MHD_HTTP_OK, "datatier_exporter is ready.");
-	else
-		answer_sentence(a, MHD_HTTP_SERVICE_UNAVAILABLE, "datatier_exporter is starting.");
-}
-
-static void
-serve_status(struct http *http, const struct request *r, struct answer *a)
-{
-	(void)r;
-	a->policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-		    "form-action 'none'; frame-ancestors 'none'";
-	http->site->status(&a->body);
-	answer_page(a, MHD_HTTP_OK, TYPE_HTML);
-}
-
-struct route {
-	const char *path; /* NULL: where the configuration has it */
-	void (*serve)(struct http *, const struct request *, struct answer *);
-};
-
-/* The first that fits: telemetry may be at "/". */
-static const struct route routes[] = {
-	{ NULL, serve_telemetry },
-	{ "/-/healthy", serve_healthy },
-	{ "/-/ready", serve_ready },
-	{ "/", serve_status },
-};
-
-static void
-serve(struct http *http, const char *path, const struct request *r, struct answer *a)
-{
-	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-		const char *here =
-		    routes[i].path != NULL ? routes[i].path : http->site->telemetry_path;
-		if (strcmp(path, here) == 0) {
-			routes[i].serve(http, r, a);
-			return;
-		}
-	}
-	answer_sentence(a, MHD_HTTP_NOT_FOUND, "There is no such page here.");
-}
 
 /* ---- responses ---- */
 
@@ -280,7 +128,7 @@ answer(struct http *http, struct MHD_Connection *connection, const char *path, b
 		return;
 	}
 	request_read(connection, &r);
-	serve(http, path, &r, a);
+	pages_serve(&http->pages, path, &r, a);
 }
 
 /* Called when the headers are there and again when all of the request is; only
@@ -437,7 +285,7 @@ http_new(const struct http_site *site)
 	struct http *http = calloc(1, sizeof *http + n * sizeof *http->listeners);
 	if (http == NULL)
 		return NULL;
-	http->site = site;
+	http->pages.site = site;
 	http->connections = connections_new(&limits);
 	if (http->connections == NULL) {
 		free(http);

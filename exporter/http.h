@@ -13,10 +13,11 @@
 #include "clock.h"
 
 enum http_limits {
-	HTTP_CONNECTIONS_MAX = 64,
-	HTTP_CONNECTIONS_PER_ADDRESS = 16,
-	HTTP_SCRAPES_MAX = 8, /* at once; one more gets 503 */
-	HTTP_NAMES_MAX = 512, /* target= and collect[]= in one request */
+	HTTP_CONNECTIONS_MAX = 256,
+	HTTP_CONNECTIONS_PER_ADDRESS = 128, /* more than one Prometheus' probes */
+	HTTP_SCRAPES_MAX = 8,               /* at once; one more gets 503 */
+	HTTP_PROBES_MAX = 96,               /* likewise, of one target each */
+	HTTP_NAMES_MAX = 512,               /* target= and collect[]= in one request */
 	HTTP_BODY_MAX = 256 * 1024 * 1024,
 	HTTP_TIMEOUT_MAX = 120,    /* seconds; whatever the header asks for */
 	HTTP_TIMEOUT_DEFAULT = 10, /* Prometheus' own, where there is no header */
@@ -33,6 +34,7 @@ struct http_scrape {
 	const char *const *groups;  /* collect[]= values; NULL ends it */
 	struct deadline    until;
 	bool               openmetrics; /* else text 0.0.4 */
+	bool               bare;        /* of one target, whose series have no label target */
 };
 
 struct http_site {
@@ -42,6 +44,9 @@ struct http_site {
 	/* Fills body; returns the HTTP status (200, 400 with one sentence in
 	 * body, 503).  Called by several threads at once. */
 	int (*scrape)(const struct http_scrape *, struct buf *body);
+	/* The page at /sd, JSON; host: what the Host header says, NULL without one.
+	 * Returns the status like scrape. */
+	int (*discovery)(const char *host, struct buf *body);
 	/* The page at "/", HTML without scripts; styles may stand in it. */
 	void (*status)(struct buf *body);
 	/* True once the exporter can serve scrapes. */

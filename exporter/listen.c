@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,6 +47,14 @@ split(const char *address, struct host_port *hp)
 	hp->host[host.len] = '\0';
 	hp->every = text_is(host, "::");
 	return true;
+}
+
+bool
+listen_is_address(const char *address)
+{
+	struct host_port hp;
+
+	return split(address, &hp);
 }
 
 static int

@@ -4,7 +4,11 @@
 #ifndef EXPORTER_LISTEN_H
 #define EXPORTER_LISTEN_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* Whether it has the form HOST:PORT that listen_on takes; the host is not looked up. */
+bool listen_is_address(const char *address);
 
 /* "[::]:10071" (all addresses, IPv4 and IPv6; IPv4 alone on a machine without
  * IPv6), ":10071" (the same), "0.0.0.0:10071", "127.0.0.1:0" (any free port),

@@ -13,9 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "discovery.h"
 #include "flags.h"
 #include "fleet.h"
 #include "http.h"
+#include "listen.h"
 #include "log.h"
 #include "plugin.h"
 #include "scrape.h"
@@ -27,7 +29,7 @@ enum main_limits {
 	OUTPUT_MAX = 256 << 20, /* bytes of an exposition */
 	MESSAGES_MAX = 1 << 20, /* bytes of all faults of a configuration */
 	PROBE_SECONDS = 10,     /* a --probe takes at most */
-	STATUS_SECONDS = 1,     /* the page for people waits for a reload */
+	STATUS_SECONDS = 1,     /* pages that ask no target wait for a reload */
 };
 
 static struct flags flags;
@@ -150,14 +152,28 @@ hold_fleet(struct deadline until)
 	return pthread_rwlock_timedrdlock(&fleet_lock, &ts) == 0;
 }
 
+static const char being_read[] = "The configuration is being read again, try again later.";
+
 static int
 serve_scrape(const struct http_scrape *req, struct buf *body)
 {
 	if (!hold_fleet(req->until)) {
-		buf_str(body, "The configuration is being read again, try again later.");
+		buf_str(body, being_read);
 		return 503;
 	}
 	int code = scrape_run(fleet, req, body);
+	pthread_rwlock_unlock(&fleet_lock);
+	return code;
+}
+
+static int
+serve_discovery(const char *host, struct buf *body)
+{
+	if (!hold_fleet(deadline_in(STATUS_SECONDS * NS_PER_S))) {
+		buf_str(body, being_read);
+		return 503;
+	}
+	int code = discovery_page(fleet, host, body);
 	pthread_rwlock_unlock(&fleet_lock);
 	return code;
 }
@@ -229,11 +245,6 @@ start_http(const struct http_site *site)
 {
 	char why[512];
 
-	if (site->telemetry_path[0] != '/') {
-		log_event(LOG_ERROR, NULL, "--web.telemetry-path: a path begins with /, not \"%s\"",
-		    site->telemetry_path);
-		return NULL;
-	}
 	struct http *http = http_start(site, why, sizeof why);
 	if (http == NULL)
 		log_event(LOG_ERROR, NULL, "%s", why);
@@ -261,6 +272,7 @@ run(void)
 		.listen = flags.listen[0] != NULL ? flags.listen : fleet->config->listen,
 		.telemetry_path = kept_path(),
 		.scrape = serve_scrape,
+		.discovery = serve_discovery,
 		.status = serve_status,
 		.ready = is_serving,
 		.served = self_served,
@@ -295,10 +307,11 @@ probe(void)
 	static const char *const no_groups[] = { NULL };
 	struct buf body = BUF(OUTPUT_MAX), reasons = BUF(MESSAGES_MAX);
 
-	if (!start_workers())
+	if (!start_workers() || fleet->ntargets == 0)
 		return 1;
-	struct http_scrape req = { flags.names, no_groups, deadline_in(PROBE_SECONDS * NS_PER_S),
-		false };
+	struct http_scrape req = { .targets = flags.names,
+		.groups = no_groups,
+		.until = deadline_in(PROBE_SECONDS * NS_PER_S) };
 	int down = scrape_probe(fleet, &req, &body, &reasons);
 	print(down < 0 ? stderr : stdout, &body);
 	print(stderr, &reasons);
@@ -370,11 +383,34 @@ raise_descriptor_limit(void)
 	}
 }
 
+/* The configuration's own are checked with it. */
+static bool
+check_web_flags(void)
+{
+	const char *path = flags.telemetry_path;
+	bool good = path == NULL || path[0] == '/';
+
+	if (!good)
+		log_event(LOG_ERROR, NULL, "--web.telemetry-path: a path begins with /, not \"%s\"",
+		    path);
+	for (const char *const *a = flags.listen; *a != NULL; a++)
+		if (!listen_is_address(*a)) {
+			log_event(LOG_ERROR, NULL,
+			    "--web.listen-address: expected HOST:PORT, such as \"[::]:10071\", "
+			    "not \"%.300s\"",
+			    *a);
+			good = false;
+		}
+	return good;
+}
+
 static int
 with_fleet(void)
 {
+	bool good = check_web_flags();
+
 	fleet = load_fleet();
-	if (fleet == NULL)
+	if (fleet == NULL || !good)
 		return 1;
 	if (flags.check) {
 		printf("%s: good, %zu targets\n", flags.config_file, fleet->ntargets);

@@ -34,6 +34,13 @@ read_timeout(struct request *r, struct text value)
 		r->timeout = seconds;
 }
 
+/* Two that differ would each be believed by somebody. */
+static void
+read_host(struct request *r, struct text value)
+{
+	r->host = r->host == NULL ? value.ptr : "";
+}
+
 struct header {
 	const char *name;
 	void (*read)(struct request *, struct text value);
@@ -42,6 +49,7 @@ struct header {
 static const struct header headers[] = {
 	{ "Accept", read_accept },
 	{ "Accept-Encoding", read_accept_encoding },
+	{ "Host", read_host },
 	{ "X-Prometheus-Scrape-Timeout-Seconds", read_timeout },
 	{ NULL, NULL },
 };

@@ -16,6 +16,7 @@ struct MHD_Connection;
 struct request {
 	struct negotiation likes;
 	double             timeout; /* seconds; 0: not said */
+	const char        *host;    /* NULL: not said; empty: said more than once */
 	const char        *fault;   /* one sentence, for 400; NULL: none */
 	unsigned           ntargets, ngroups;
 	/* in order, NULL ends them */

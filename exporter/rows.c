@@ -183,7 +183,9 @@ rows_begin(struct rows *r, const struct text *values)
 	size_t n = 0;
 
 	for (unsigned i = 0; i < r->group->nlabels; i++) {
-		if (i > 0)
+		if (values[i].ptr == NULL)
+			continue;
+		if (n > 0)
 			text[n++] = ',';
 		n += print_label(text + n, &r->group->labels[i], values[i]);
 	}

@@ -65,7 +65,8 @@ void         rows_drop(struct rows *); /* frees with the last; NULL is fine */
 
 void rows_reset(struct rows *); /* empty, keeps the memory */
 
-/* Begins a row, or goes on with the one of the same labels. */
+/* Begins a row, or goes on with the one of the same labels.  A label whose
+ * value's ptr is NULL is left out. */
 void rows_begin(struct rows *, const struct text *values);
 void rows_put(struct rows *, unsigned metric, double value);
 /* count: nbuckets + 1 numbers, not cumulative. */

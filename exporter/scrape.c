@@ -24,13 +24,17 @@ struct asked { /* one target in this scrape */
 struct plan {
 	struct asked *asked;
 	size_t n;
-	struct rows **sets; /* memory of all views' groups */
-	bool whole;         /* no target was named */
+	struct rows **sets;                     /* memory of all views' groups */
+	bool whole;                             /* no target was named */
+	bool bare;                              /* without the label target */
+	struct rows *own[COLLECTOR_GROUPS_MAX]; /* of the exporter itself */
 };
 
 static void
 plan_free(struct plan *p)
 {
+	for (size_t g = 0; g < COUNT(p->own); g++)
+		rows_drop(p->own[g]);
 	free(p->asked);
 	free(p->sets);
 }
@@ -91,7 +95,7 @@ make_plan(struct fleet *f, const struct http_scrape *req, struct plan *p)
 {
 	size_t nsets = 0;
 
-	*p = (struct plan){ .whole = req->targets[0] == NULL };
+	*p = (struct plan){ .whole = req->targets[0] == NULL, .bare = req->bare };
 	p->asked = calloc(f->ntargets + 1, sizeof *p->asked);
 	for (size_t i = 0; p->asked != NULL && i < f->ntargets; i++) {
 		struct target *t = f->targets[i];
@@ -127,10 +131,8 @@ failed_early(const struct asked *a, struct deadline until)
 }
 
 static void
-ask_all(struct plan *p, struct deadline until)
+wait_all(struct plan *p, struct deadline until)
 {
-	for (size_t i = 0; i < p->n; i++)
-		ask(&p->asked[i], until, true);
 	for (size_t i = 0; i < p->n; i++) {
 		struct asked *a = &p->asked[i];
 		target_wait(a->target, a->ticket, a->groups, until, &a->view);
@@ -147,29 +149,40 @@ ask_all(struct plan *p, struct deadline until)
 	}
 }
 
+/* False: out of memory. */
 static bool
-write_views(struct fleet *f, const struct plan *p, bool openmetrics, struct buf *body)
+collect(struct plan *p, struct deadline until)
 {
-	struct rows *own[COLLECTOR_GROUPS_MAX] = { NULL };
+	for (size_t i = 0; i < p->n; i++)
+		ask(&p->asked[i], until, true);
+	bool good = self_begin(p->own);
+	if (good && p->whole)
+		self_process(p->own);
+	wait_all(p, until);
+	return good;
+}
+
+static bool
+write_views(struct fleet *f, struct plan *p, bool openmetrics, struct buf *body)
+{
 	struct view *views = calloc(p->n + 1, sizeof *views);
 	struct self_target *list = calloc(p->n + 1, sizeof *list);
 	bool good = views != NULL && list != NULL;
 
 	for (size_t i = 0; good && i < p->n; i++) {
 		const struct asked *a = &p->asked[i];
-		views[i] = (struct view){ a->target->prefix,
+		views[i] = (struct view){ p->bare ? TEXT("") : a->target->prefix,
 			(unsigned)registry_find(&f->registry, a->target->collector),
 			a->view.groups };
-		list[i] = (struct self_target){ a->target, a->view.up };
+		list[i] =
+		    (struct self_target){ a->target, p->bare ? NULL : a->target->name, a->view.up };
 	}
 	if (good) {
-		self_rows(own, f, list, p->n, p->whole);
+		self_scraped(p->own, f, list, p->n, p->whole);
 		views[p->n] = (struct view){ { NULL, 0 },
-			(unsigned)registry_find(&f->registry, &self_collector), own };
+			(unsigned)registry_find(&f->registry, &self_collector), p->own };
 		expose(body, &f->registry, views, p->n + 1, openmetrics);
 	}
-	for (size_t g = 0; g < COUNT(own); g++)
-		rows_drop(own[g]);
 	free(views);
 	free(list);
 	return good && buf_ok(body);
@@ -202,8 +215,7 @@ scrape_run(struct fleet *f, const struct http_scrape *req, struct buf *body)
 		plan_free(&p);
 		return too_large(body);
 	}
-	ask_all(&p, req->until);
-	bool good = write_views(f, &p, req->openmetrics, body);
+	bool good = collect(&p, req->until) && write_views(f, &p, req->openmetrics, body);
 	drop_views(&p);
 	return good ? 200 : too_large(body);
 }
@@ -234,7 +246,7 @@ scrape_probe(struct fleet *f, const struct http_scrape *req, struct buf *body, s
 		too_large(body);
 		return -1;
 	}
-	ask_all(&p, req->until);
+	bool good = collect(&p, req->until);
 	for (size_t i = 0; i < p.n; i++) {
 		struct target *t = p.asked[i].target;
 		pthread_mutex_lock(&t->lock);
@@ -245,7 +257,7 @@ scrape_probe(struct fleet *f, const struct http_scrape *req, struct buf *body, s
 		say_groups(t, p.asked[i].groups, reasons);
 		pthread_mutex_unlock(&t->lock);
 	}
-	if (!write_views(f, &p, req->openmetrics, body))
+	if (!good || !write_views(f, &p, req->openmetrics, body))
 		down = -1;
 	drop_views(&p);
 	return down;

@@ -153,11 +153,12 @@ begin_row(struct rows *r, const char *const *values)
 }
 
 static void
-add_group(struct rows **sets, struct target *t, unsigned g, int64_t now)
+add_group(struct rows **sets, const struct self_target *st, unsigned g, int64_t now)
 {
+	const struct target *t = st->target;
 	const struct group_state *s = &t->groups[g];
 	const struct group *group = &t->collector->groups[g];
-	const char *labels[] = { t->name, t->collector->name, group->name, NULL };
+	const char *labels[] = { st->name, t->collector->name, group->name, NULL };
 
 	if (s->asked && s->outcome != ABSENT) {
 		begin_row(sets[GROUPS], labels);
@@ -181,14 +182,14 @@ add_target(struct rows **sets, const struct self_target *st, int64_t now)
 {
 	struct target *t = st->target;
 
-	begin_row(sets[TARGETS], (const char *[]){ t->name, t->collector->name });
+	begin_row(sets[TARGETS], (const char *[]){ st->name, t->collector->name });
 	rows_put(sets[TARGETS], TARGET_UP, st->up);
 	pthread_mutex_lock(&t->lock);
 	bool busy = t->done != t->running;
 	rows_put(sets[TARGETS], TARGET_SECONDS, t->seconds);
 	rows_put(sets[TARGETS], TARGET_BUSY, busy ? clock_seconds(now - t->begun_at) : 0);
 	for (unsigned g = 0; g < t->collector->ngroups; g++)
-		add_group(sets, t, g, now);
+		add_group(sets, st, g, now);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -249,24 +250,34 @@ add_process(struct rows *r)
 	}
 }
 
-void
-self_rows(
-    struct rows **sets, const struct fleet *f, const struct self_target *list, size_t n, bool whole)
+bool
+self_begin(struct rows **sets)
 {
-	int64_t now = clock_ns();
 	bool good = true;
 
 	for (unsigned g = 0; g < SELF_GROUPS; g++) {
 		sets[g] = rows_new(&groups[g]);
 		good = good && sets[g] != NULL;
 	}
-	if (!good)
-		return;
+	return good;
+}
+
+void
+self_process(struct rows **sets)
+{
+	add_process(sets[PROCESS]);
+}
+
+void
+self_scraped(
+    struct rows **sets, const struct fleet *f, const struct self_target *list, size_t n, bool whole)
+{
+	int64_t now = clock_ns();
+
 	for (size_t i = 0; i < n; i++)
 		add_target(sets, &list[i], now);
 	if (!whole)
 		return;
 	add_workers(sets[WORKERS], f);
 	add_scrapes(sets);
-	add_process(sets[PROCESS]);
 }

@@ -12,12 +12,18 @@ extern const struct collector self_collector;
 
 struct self_target { /* a target of this scrape */
 	struct target *target;
+	const char    *name; /* its label target; NULL: without */
 	bool           up;
 };
 
-/* Fills one set per group of self_collector; whole: also what is not about
- * single targets.  The caller drops them; a set may be NULL (out of memory). */
-void self_rows(
+/* One set per group of self_collector, which the caller drops.  False: out of
+ * memory, and sets may be NULL. */
+bool self_begin(struct rows **sets);
+/* The process itself: system calls, made while the targets collect. */
+void self_process(struct rows **sets);
+/* What the scrape came to, once they have; whole: also what is not about
+ * single targets. */
+void self_scraped(
     struct rows **sets, const struct fleet *, const struct self_target *, size_t n, bool whole);
 
 /* The exporter starts now. */

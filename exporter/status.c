@@ -165,7 +165,8 @@ status_page(struct fleet *f, const char *path, struct buf *b)
 	add_summary(f, b);
 	buf_str(b, "<a href=\"");
 	add_escaped(b, path);
-	buf_str(b, "\">Metrics</a> &middot; <a href=\"/-/healthy\">healthy</a> &middot; "
+	buf_str(b, "\">Metrics</a> &middot; <a href=\"/sd\">service discovery</a> &middot; "
+		   "<a href=\"/-/healthy\">healthy</a> &middot; "
 		   "<a href=\"/-/ready\">ready</a></p>\n");
 	if (f->ntargets == 0)
 		buf_str(b, "<p>No target is configured: set an address in the environment file, "

@@ -13,7 +13,7 @@ set -eu
 
 # What is needed, one thing a line:
 #   purposes   must: without it the purpose fails; may: a part of it is skipped
-#   there when a command is found, pkg-config knows it, or a file matches
+#   there when a command is found, pkg-config knows it, python3 imports it, or a file matches
 #   package of Debian | of Fedora; a/b: the first that the system has;
 #   @: the version of clang
 needs() {
@@ -41,6 +41,8 @@ check,demo   may  cmd:java                 default-jre-headless        java-head
 check,demo   may  cmd:mvn                  maven                       maven
 check        may  cmd:pip3                 python3-pip                 python3-pip
 check        may  cmd:xz                   xz-utils                    xz
+check        must py:yaml                  python3-yaml                python3-pyyaml
+check        may  py:matplotlib,file:/usr/lib/python3/dist-packages/matplotlib/__init__.py,file:/usr/lib*/python3*/site-packages/matplotlib/__init__.py python3-matplotlib python3-matplotlib
 check        must pc:cmocka                libcmocka-dev               libcmocka-devel
 check        must cmd:clang                clang                       clang
 check        must cmd:clang-format         clang-format                clang-tools-extra
@@ -75,7 +77,7 @@ usage() {
 
 # ---- what is there ----
 
-# One of "cmd:x,pc:y,file:glob".
+# One of "cmd:x,pc:y,py:z,file:glob".
 is_there() {
 	old_ifs=$IFS
 	IFS=,
@@ -88,6 +90,7 @@ is_there() {
 		case $test in
 		cmd:*) command -v "${test#cmd:}" >/dev/null && return 0 ;;
 		pc:*) pkg-config --exists "${test#pc:}" 2>/dev/null && return 0 ;;
+		py:*) python3 -c "import ${test#py:}" 2>/dev/null && return 0 ;;
 		file:*) for file in ${test#file:}; do [ -e "$file" ] && return 0; done ;;
 		esac
 	done

@@ -44,6 +44,20 @@ static inline int fake_scrape(const struct http_scrape *scrape, struct buf *body
 		buf_printf(body, " target=<%s>", scrape->targets[i]);
 	for (size_t i = 0; scrape->groups[i] != NULL; i++)
 		buf_printf(body, " group=<%s>", scrape->groups[i]);
+	if (scrape->bare)
+		buf_str(body, " bare");
+	return 200;
+}
+
+/* The page: the host that the handler was told, over and over for "big". */
+static inline int fake_discovery(const char *host, struct buf *body)
+{
+	if (host == NULL) {
+		buf_str(body, "there is no Host header");
+		return 400;
+	}
+	for (int i = 0; i < (strcmp(host, "big") == 0 ? 3000 : 1); i++)
+		buf_printf(body, "[\"%s\"]\n", host);
 	return 200;
 }
 
@@ -68,6 +82,7 @@ static const struct http_site site = {
 	.listen = anywhere,
 	.telemetry_path = "/metrics",
 	.scrape = fake_scrape,
+	.discovery = fake_discovery,
 	.status = fake_status,
 	.ready = fake_ready,
 	.served = fake_served,

@@ -71,7 +71,7 @@ other_paths_are_not_found(void **state)
 {
 	static const char *const paths[] = { "/metric", "/metrics/", "/metricsx", "//", "/-/",
 		"/-/reload", "/METRICS", "/favicon.ico", "/../metrics", "*", "http://here/metrics",
-		"/-/healthy%20" };
+		"/-/healthy%20", "/probe/", "/probes", "/sd/", "/SD" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(paths); i++) {
@@ -124,6 +124,9 @@ every_request_for_telemetry_is_counted(void **state)
 		{ "/metrics?target=unknown", "", 400 },
 		{ "/metrics", "X-Prometheus-Scrape-Timeout-Seconds: soon\r\n", 400 },
 		{ "/metrics?target=endless", "", 500 },
+		{ "/probe?target=a", "", 200 },
+		{ "/probe", "", 400 },
+		{ "/probe?target=unknown", "", 400 },
 	};
 
 	(void)state;
@@ -139,6 +142,95 @@ every_request_for_telemetry_is_counted(void **state)
 	int before = served_times;
 	assert_alive();
 	assert_int_equal(served_times, before);
+}
+
+/* ---- one target, and which there are ---- */
+
+static void
+a_probe_is_of_one_target(void **state)
+{
+	static const char *const refused[] = { "/probe", "/probe?target=a&target=b",
+		"/probe?target=a&target=a", "/probe?collect[]=size", "/probe?Target=a" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		struct reply r = client_get(port, "GET", refused[i], "");
+		assert_string_equal(
+		    r.body.ptr, "A probe is of exactly one target: /probe?target=NAME.\n");
+		assert_refused(&r, 400);
+	}
+	struct reply r = client_get(port, "GET", "/probe?target=a&collect[]=size",
+	    "X-Prometheus-Scrape-Timeout-Seconds: 5\r\n");
+	assert_int_equal(r.code, 200);
+	assert_true(strncmp(r.body.ptr, "openmetrics=0 left=4", 20) == 0);
+	assert_non_null(strstr(r.body.ptr, " target=<a> group=<size> bare"));
+	buf_free(&r.body);
+	r = client_get(port, "GET", "/metrics?target=a", "");
+	assert_null(strstr(r.body.ptr, "bare"));
+	buf_free(&r.body);
+}
+
+static void
+a_probe_is_negotiated_like_telemetry(void **state)
+{
+	struct reply r = client_get(port, "GET", "/probe?target=big",
+	    "Accept: application/openmetrics-text\r\nAccept-Encoding: gzip\r\n");
+
+	(void)state;
+	assert_int_equal(r.code, 200);
+	assert_string_equal(reply_header(&r, "Content-Type"),
+	    "application/openmetrics-text; version=1.0.0; charset=utf-8");
+	assert_string_equal(reply_header(&r, "Content-Encoding"), "gzip");
+	assert_string_equal(reply_header(&r, "Vary"), "Accept, Accept-Encoding");
+	buf_free(&r.body);
+	r = client_get(
+	    port, "GET", "/probe?target=a", "X-Prometheus-Scrape-Timeout-Seconds: x\r\n");
+	assert_refused(&r, 400);
+	r = client_get(port, "GET", "/probe?target=endless", "");
+	assert_refused(&r, 500);
+}
+
+static void
+discovery_is_json_about_the_host_that_was_asked(void **state)
+{
+	struct reply r = client_get(port, "GET", "/sd?target=a&x=y", "");
+
+	(void)state;
+	assert_int_equal(r.code, 200);
+	assert_string_equal(reply_header(&r, "Content-Type"), "application/json");
+	assert_string_equal(reply_header(&r, "Content-Encoding"), "");
+	assert_string_equal(r.body.ptr, "[\"here\"]\n");
+	buf_free(&r.body);
+	r = client_get(port, "GET", "/sd", "Host: there\r\n"); /* a second one */
+	assert_string_equal(r.body.ptr, "[\"\"]\n");
+	buf_free(&r.body);
+	r = client_get(port, "POST", "/sd", "");
+	assert_refused(&r, 405);
+	int fd = client_connect(port, NULL);
+	client_say(fd, "GET /sd HTTP/1.0\r\n\r\n");
+	assert_true(client_read(fd, &r, false));
+	assert_refused(&r, 400);
+	close(fd);
+}
+
+static void
+a_long_discovery_is_compressed_for_those_who_like_it(void **state)
+{
+	int fd = client_connect(port, NULL);
+	struct reply r;
+
+	(void)state;
+	client_say(fd, "GET /sd HTTP/1.1\r\nHost: big\r\nAccept-Encoding: gzip\r\n\r\n"
+		       "GET /sd HTTP/1.1\r\nHost: big\r\n\r\n");
+	assert_true(client_read(fd, &r, false));
+	assert_string_equal(reply_header(&r, "Content-Encoding"), "gzip");
+	assert_true(r.body.len < 1000);
+	buf_free(&r.body);
+	assert_true(client_read(fd, &r, false));
+	assert_string_equal(reply_header(&r, "Content-Encoding"), "");
+	assert_int_equal(r.body.len, 24000);
+	buf_free(&r.body);
+	close(fd);
 }
 
 /* ---- what scrapers ask for ---- */
@@ -324,7 +416,7 @@ head_has_the_headers_of_get_and_no_body(void **state)
 	static const char *const same[] = { "Content-Type", "Content-Length", "Content-Encoding",
 		"Vary" };
 	static const char *const addresses[] = { "/metrics?target=big", "/", "/-/healthy", "/no",
-		"/metrics?target=unknown" };
+		"/metrics?target=unknown", "/probe?target=big", "/probe", "/sd" };
 	char expected[1024];
 
 	(void)state;
@@ -365,6 +457,10 @@ main(void)
 		cmocka_unit_test(telemetry_at_the_root_wins),
 		cmocka_unit_test(scrape_faults_come_through),
 		cmocka_unit_test(every_request_for_telemetry_is_counted),
+		cmocka_unit_test(a_probe_is_of_one_target),
+		cmocka_unit_test(a_probe_is_negotiated_like_telemetry),
+		cmocka_unit_test(discovery_is_json_about_the_host_that_was_asked),
+		cmocka_unit_test(a_long_discovery_is_compressed_for_those_who_like_it),
 		cmocka_unit_test(names_arrive_decoded_and_in_order),
 		cmocka_unit_test(broken_escapes_are_refused),
 		cmocka_unit_test(names_have_a_maximum),

@@ -31,6 +31,29 @@ other_methods_are_refused(void **state)
 	}
 }
 
+/* Whoever gets a page gets one about what it sent, in one piece. */
+static void
+hosts_do_no_harm(void **state)
+{
+	static const struct text hosts[] = { BYTES(""), BYTES(" "), BYTES("\"],\"x\":[\""),
+		BYTES("a\\"), BYTES("a\tb"), BYTES("a\0b"), BYTES("\xff"), BYTES("a\rb"),
+		BYTES("a\r\n b"), BYTES("a\r\nHost: b"), BYTES("a\r\nHost:"), BYTES("%s%n") };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(hosts); i++) {
+		int fd = client_connect(port, NULL);
+		struct reply r;
+		client_say(fd, "GET /sd HTTP/1.1\r\nHost: ");
+		client_send(fd, hosts[i].ptr, hosts[i].len);
+		client_say(fd, "\r\n\r\n");
+		shutdown(fd, SHUT_WR);
+		client_read(fd, &r, false);
+		buf_free(&r.body);
+		close(fd);
+		assert_alive();
+	}
+}
+
 static void
 bodies_are_refused_and_end_the_connection(void **state)
 {
@@ -303,6 +326,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(other_methods_are_refused),
+		cmocka_unit_test(hosts_do_no_harm),
 		cmocka_unit_test(bodies_are_refused_and_end_the_connection),
 		cmocka_unit_test(nonsense_gets_no_page),
 		cmocka_unit_test(nul_bytes_do_no_harm),

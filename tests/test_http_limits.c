@@ -35,7 +35,7 @@ fake_scrape(const struct http_scrape *scrape, struct buf *body)
 	inside--;
 	pthread_mutex_unlock(&lock);
 	buf_str(body, "up 1\n");
-	if (scrape->targets[0] != NULL) {
+	if (scrape->targets[0] != NULL && !scrape->bare) {
 		size_t len = 32 << 20;
 		char *room = buf_room(body, len);
 		memset(room, 'x', len);
@@ -164,6 +164,17 @@ assert_turned_away(unsigned port, const char *from)
 	close(fd);
 }
 
+static int
+ask(unsigned port, const char *address)
+{
+	char request[256];
+	int fd = client_connect(port, NULL);
+
+	snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", address);
+	client_say(fd, request);
+	return fd;
+}
+
 /* ---- how many ---- */
 
 static void
@@ -176,10 +187,8 @@ one_scrape_too_many_is_told_at_once(void **state)
 
 	(void)state;
 	gate(true);
-	for (int i = 0; i < HTTP_SCRAPES_MAX; i++) {
-		fds[i] = client_connect(port, NULL);
-		client_say(fds[i], "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
-	}
+	for (int i = 0; i < HTTP_SCRAPES_MAX; i++)
+		fds[i] = ask(port, "/metrics");
 	wait_for_scrapes(HTTP_SCRAPES_MAX);
 	/* on the other address: they are counted together */
 	r = client_get(http_port(http, 1), "GET", "/metrics", "");
@@ -200,6 +209,35 @@ one_scrape_too_many_is_told_at_once(void **state)
 		assert_int_equal(r.code, 200);
 		buf_free(&r.body);
 	}
+	http_stop(http);
+}
+
+/* As when many servers do not answer, from one Prometheus. */
+static void
+waiting_probes_leave_room(void **state)
+{
+	struct http *http = start(&site);
+	unsigned port = http_port(http, 0);
+	int fds[HTTP_PROBES_MAX];
+
+	(void)state;
+	gate(true);
+	for (int i = 0; i < HTTP_PROBES_MAX; i++)
+		fds[i] = ask(port, "/probe?target=mute");
+	wait_for_scrapes(HTTP_PROBES_MAX);
+	struct reply r = client_get(port, "GET", "/probe?target=mute", "");
+	assert_int_equal(r.code, 503);
+	buf_free(&r.body);
+	int all = ask(port, "/metrics");
+	wait_for_scrapes(HTTP_PROBES_MAX + 1);
+	assert_true(let_in_soon(port, NULL));
+	gate(false);
+	for (int i = 0; i < HTTP_PROBES_MAX; i++)
+		close(fds[i]);
+	assert_true(client_read(all, &r, false));
+	assert_int_equal(r.code, 200);
+	buf_free(&r.body);
+	close(all);
 	http_stop(http);
 }
 
@@ -475,6 +513,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(one_scrape_too_many_is_told_at_once, open_gate),
+		cmocka_unit_test_teardown(waiting_probes_leave_room, open_gate),
 		cmocka_unit_test(one_address_cannot_take_all_connections),
 		cmocka_unit_test(longest_idle_gives_way),
 		cmocka_unit_test(connections_have_a_maximum),

@@ -100,6 +100,7 @@ nonsense_is_told_apart(void **state)
 	for (size_t i = 0; i < COUNT(addresses); i++) {
 		char expected[256];
 		unsigned port;
+		assert_false(listen_is_address(addresses[i]));
 		assert_int_equal(listen_on(addresses[i], &port, why, sizeof why), -1);
 		snprintf(expected, sizeof expected,
 		    "cannot listen on \"%s\": expected HOST:PORT, such as \"0.0.0.0:10071\" or "

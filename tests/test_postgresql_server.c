@@ -116,6 +116,7 @@ static const char *const good_table[][2] = {
 	{ "role", "me" },
 	{ "database", "db" },
 	{ "max_connections", "123" },
+	{ "reserved", "3" },
 	{ "loaded", "1" },
 	{ "started", "1000" },
 	{ "now", "2000" },

@@ -57,6 +57,8 @@ labels_are_escaped_once_and_closed_sets_hold(void **state)
 	assert_string_equal(text_of_row(r, 0), "name=\"a\\\"b\\\\c?d\",colour=\"other\"");
 	begin(r, "\xff", "red");
 	assert_string_equal(text_of_row(r, 1), "name=\"\xef\xbf\xbd\",colour=\"red\"");
+	begin(r, NULL, "red");
+	assert_string_equal(text_of_row(r, 2), "colour=\"red\"");
 	rows_drop(r);
 }
 

@@ -77,7 +77,7 @@ static char *
 scrape(struct fleet *f, const char *const *targets, const char *const *groups, int ms)
 {
 	struct buf body = BUF(1 << 22);
-	struct http_scrape req = { targets, groups, deadline_in(ms * NS_PER_MS), false };
+	struct http_scrape req = { targets, groups, deadline_in(ms * NS_PER_MS), false, false };
 
 	assert_int_equal(scrape_run(f, &req, &body), 200);
 	buf_char(&body, '\0');
@@ -110,6 +110,18 @@ scrape_value(struct fleet *f, const char *series)
 	return v;
 }
 
+static size_t
+lines(const char *page)
+{
+	size_t n = 0;
+
+	while ((page = strchr(page, '\n')) != NULL) {
+		page++;
+		n++;
+	}
+	return n;
+}
+
 #define UP(t) "datatier_target_up{target=\"" t "\",collector=\"fake\"}"
 #define TOTAL(t) "fake_things_total{target=\"" t "\"}"
 
@@ -139,8 +151,8 @@ names_narrow_a_scrape(void **state)
 	static const char *const unknown[] = { "nobody", NULL };
 	struct fleet *f = start_fleet((const char *[]){ "a", "b", NULL }, "");
 	struct buf body = BUF(1 << 16);
-	struct http_scrape wrong_target = { unknown, none, deadline_in(NS_PER_S), false };
-	struct http_scrape wrong_group = { none, unknown, deadline_in(NS_PER_S), false };
+	struct http_scrape wrong_target = { unknown, none, deadline_in(NS_PER_S), false, false };
+	struct http_scrape wrong_group = { none, unknown, deadline_in(NS_PER_S), false, false };
 	(void)state;
 
 	char *page = scrape(f, b, states, 5000);
@@ -153,6 +165,30 @@ names_narrow_a_scrape(void **state)
 	assert_int_equal(scrape_run(f, &wrong_target, &body), 400);
 	assert_int_equal(scrape_run(f, &wrong_group, &body), 400);
 	buf_free(&body);
+	end_fleet(f);
+}
+
+/* Who asks for one target puts the label there, on everything. */
+static void
+a_bare_scrape_has_all_of_its_target_but_the_label(void **state)
+{
+	static const char *const b[] = { "b", NULL };
+	struct fleet *f = start_fleet((const char *[]){ "a", "b", NULL }, "");
+	struct http_scrape req = { b, none, deadline_in(5 * NS_PER_S), false, true };
+	struct buf bare = BUF(1 << 22);
+	char *page = scrape(f, b, none, 5000);
+	(void)state;
+
+	assert_int_equal(scrape_run(f, &req, &bare), 200);
+	buf_char(&bare, '\0');
+	assert_null(strstr(bare.ptr, "target="));
+	assert_true(value_of(bare.ptr, "datatier_target_up{collector=\"fake\"}") == 1);
+	assert_true(value_of(bare.ptr, "fake_things_total") > 0);
+	assert_true(value_of(bare.ptr, "fake_state_ratio{name=\"a\",kind=\"one\"}") == 0.5);
+	assert_true(value_of(bare.ptr, "fake_thing_seconds_bucket{le=\"1.0\"}") > 0);
+	assert_int_equal(lines(bare.ptr), lines(page));
+	free(page);
+	buf_free(&bare);
 	end_fleet(f);
 }
 
@@ -448,7 +484,7 @@ a_probe_says_who_is_down_and_why(void **state)
 {
 	struct fleet *f = start_fleet((const char *[]){ "a", "b", NULL }, "");
 	struct buf body = BUF(1 << 20), reasons = BUF(1 << 16);
-	struct http_scrape req = { none, none, deadline_in(5 * NS_PER_S), false };
+	struct http_scrape req = { none, none, deadline_in(5 * NS_PER_S), false, false };
 	(void)state;
 
 	write_word("a", "refuse");
@@ -490,6 +526,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_arrive_with_target_scale_and_labels),
 		cmocka_unit_test(names_narrow_a_scrape),
+		cmocka_unit_test(a_bare_scrape_has_all_of_its_target_but_the_label),
 		cmocka_unit_test(a_failed_or_absent_group_costs_only_itself),
 		cmocka_unit_test(a_lost_target_is_down_and_comes_back),
 		cmocka_unit_test(a_kept_connection_that_died_is_tried_once_more),

@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "live"))
 sys.path.insert(0, HERE)
 
 import backend			# noqa: E402
+import pager			# noqa: E402
 import prometheus_server	# noqa: E402
 import rig			# noqa: E402
 import service			# noqa: E402
@@ -62,8 +63,9 @@ def start_all(say, mock_kafka):
 def start_prometheus(exporter, say):
     alertmanager = None
     try:
-        alertmanager = prometheus_server.Alertmanager()
-        say("Alertmanager http://127.0.0.1:%d/" % alertmanager.port)
+        stand_in = pager.Pager()
+        alertmanager = prometheus_server.Alertmanager(stand_in)
+        say("Alertmanager http://127.0.0.1:%d/, what it would send: %s/" % (alertmanager.port, stand_in.url))
     except unittest.SkipTest as why:
         say("no Alertmanager: %s" % why)
     try:

@@ -5,6 +5,8 @@
  * then it locks, deadlocks, spills to disk and stops consuming.
  *
  *	load work PGBOUNCER-URI POSTGRESQL-URI REDIS-PORT KAFKA-BROKERS
+ *	load calm PGBOUNCER-URI POSTGRESQL-URI REDIS-PORT KAFKA-BROKERS
+ *				the same without what is not well
  *	load kafka		a mock Kafka; prints its brokers, runs until killed
  */
 #include <hiredis/hiredis.h>
@@ -48,6 +50,7 @@ static struct {
 } backend;
 
 static atomic_bool stop;
+static bool calm;
 
 static void
 on_signal(int sig)
@@ -228,7 +231,7 @@ deliver(void *unused)
 	rd_kafka_subscribe(rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	while (!atomic_load(&stop)) {
-		if (time(NULL) % STALL_EVERY_S < STALL_S)
+		if (!calm && time(NULL) % STALL_EVERY_S < STALL_S)
 			pause_ms(200);
 		else {
 			rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, 200);
@@ -323,23 +326,23 @@ work(char **words)
 	static void *(*const others[])(void *) = { deliver, trouble, broadcast };
 	enum { THREADS = SENDERS + sizeof others / sizeof *others };
 	pthread_t thread[THREADS];
-	size_t n = 0;
+	size_t n = 0, wanted = calm ? SENDERS + 1 : THREADS;
 
 	backend.pool = words[0];
 	backend.postgres = words[1];
 	backend.redis_port = (int)strtol(words[2], NULL, 10);
 	backend.brokers = words[3];
 	backend.producer = kafka_new(RD_KAFKA_PRODUCER, settings);
-	for (size_t i = 0; i < THREADS; i++)
+	for (size_t i = 0; i < wanted; i++)
 		n += pthread_create(&thread[n], NULL, i < SENDERS ? sender : others[i - SENDERS],
 			 (void *)i) == 0;
-	if (n != THREADS)
+	if (n != wanted)
 		atomic_store(&stop, true);
 	for (size_t i = 0; i < n; i++)
 		pthread_join(thread[i], NULL);
 	rd_kafka_flush(backend.producer, 1000);
 	rd_kafka_destroy(backend.producer);
-	return n == THREADS ? 0 : 1;
+	return n == wanted ? 0 : 1;
 }
 
 /* ---- where no Java is ---- */
@@ -371,11 +374,12 @@ main(int argc, char **argv)
 
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
-	if (argc == 6 && strcmp(argv[1], "work") == 0)
+	calm = argc > 1 && strcmp(argv[1], "calm") == 0;
+	if (argc == 6 && (calm || strcmp(argv[1], "work") == 0))
 		return work(argv + 2);
 	if (argc == 2 && strcmp(argv[1], "kafka") == 0)
 		return mock_kafka();
-	fprintf(
-	    stderr, "usage: load work POOL-URI POSTGRESQL-URI REDIS-PORT BROKERS | load kafka\n");
+	fprintf(stderr,
+	    "usage: load work|calm POOL-URI POSTGRESQL-URI REDIS-PORT BROKERS | load kafka\n");
 	return 2;
 }

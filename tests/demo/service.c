@@ -47,8 +47,8 @@ static const struct counter counters[] = {
 	{ "ws_errors_total", "error_type=\"decode\"", 0.5 },
 	{ "ws_errors_total", "error_type=\"quota\"", 0.3 },
 	{ "ws_errors_total", "error_type=\"tls\"", 0.3 },
-	{ "ws_reconnections_total", "reason=\"connection_lost\"", 0.7 },
-	{ "ws_reconnections_total", "reason=\"heartbeat_timeout\"", 0.5 },
+	{ "ws_reconnections_total", "reason=\"connection_lost\"", 0.05 },
+	{ "ws_reconnections_total", "reason=\"heartbeat_timeout\"", 0.05 },
 	{ "messages_sent_total", "status=\"success\",shard=\"1\"", 40 },
 	{ "messages_sent_total", "status=\"success\",shard=\"2\"", 40 },
 	{ "messages_sent_total", "status=\"failed\",shard=\"1\"", 0.8 },
@@ -88,7 +88,7 @@ static const struct histogram_family {
 	{ "message_search_latency_seconds", "index_type=\"fulltext\"", 3, 0.2 },
 	{ "message_search_latency_seconds", "index_type=\"bm25\"", 2, 0.3 },
 	{ "message_delivery_latency_seconds", "delivery_type=\"direct\"", 40, 0.02 },
-	{ "message_delivery_latency_seconds", "delivery_type=\"queue\"", 30, 0.3 },
+	{ "message_delivery_latency_seconds", "delivery_type=\"queue\"", 30, 0.1 },
 };
 /* clang-format on */
 
@@ -189,7 +189,7 @@ put_conversation(char *at, const struct page *p, unsigned long number)
 	at += put_number(at, number, 12);
 	memcpy(at, "\"} ", 3);
 	at += 3;
-	bool active = number % 50 < 20 + p->moved % 20;
+	bool active = number % 50 < 30 + p->moved % 4;
 	at += put_number(at, active ? 1 + number % 3 : 0, 1);
 	*at++ = '\n';
 	return (size_t)(at - from);

@@ -70,17 +70,18 @@ def start_kafka(say, mock, **named):
 
 
 class Backend:
-    """All servers and the load; say is told of each, for people."""
+    """All servers and the load; say is told of each, for people.  calm: all is
+    well with it, and the cache and the pool are large enough for what they do."""
 
-    def __init__(self, say=lambda line: None, mock_kafka=False, **kafka):
+    def __init__(self, say=lambda line: None, mock_kafka=False, calm=False, **kafka):
         self.pg = start_postgres()
-        self.pool = rig.PgBouncer(self.pg, conf={"default_pool_size": 3}, users={"app": ""})
+        self.pool = rig.PgBouncer(self.pg, conf={"default_pool_size": 10 if calm else 3}, users={"app": ""})
         say("PostgreSQL   127.0.0.1:%d, version %d; PgBouncer in front of it at %d"
             % (self.pg.port, self.pg.version(), self.pool.port))
-        self.redis = rig.Redis({"maxmemory": "4mb", "maxmemory-policy": "allkeys-lru"})
+        self.redis = rig.Redis({"maxmemory": "64mb" if calm else "4mb", "maxmemory-policy": "allkeys-lru"})
         say("Redis        127.0.0.1:%d, version %s" % (self.redis.port, self.redis.info()["redis_version"]))
         self.kafka, self.real_kafka = start_kafka(say, mock_kafka, **kafka)
-        self.load = Load("work", self.pool.uri("app", "chat"), self.pg.uri("postgres", "chat"),
+        self.load = Load("calm" if calm else "work", self.pool.uri("app", "chat"), self.pg.uri("postgres", "chat"),
                          self.redis.port, self.kafka.bootstrap)
 
     def environment(self):

@@ -79,10 +79,10 @@ handle(rd_kafka_type_t type, rd_kafka_conf_t *conf, const char *brokers)
 static void
 keep_pace(double begun, long i, double rate)
 {
-	double due = begun + (double)i / rate;
+	double left = begun + (double)i / rate - now();
 
-	if (rate > 0 && due > now())
-		usleep((useconds_t)((due - now()) * 1e6) + 1);
+	if (rate > 0 && left > 0)
+		usleep((useconds_t)(left * 1e6) + 1);
 }
 
 /* ---- produce ---- */

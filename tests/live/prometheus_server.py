@@ -3,6 +3,7 @@ import glob
 import http.client
 import json
 import os
+import re
 import shutil
 import unittest
 from urllib.parse import urlencode
@@ -23,22 +24,55 @@ def answers(port, path):
         connection.close()
 
 
+def ask(port, path, body=None):
+    """The JSON that a GET of the path, or a POST of the body, is answered with."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        if body is None:
+            connection.request("GET", path)
+        else:
+            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+    finally:
+        connection.close()
+    if answer.status >= 300 and not text.startswith(b"{"):
+        raise scratch.RigError("%s: %d: %s" % (path, answer.status, text[:300].decode("utf-8", "replace")))
+    return json.loads(text) if text else None
+
+
+def as_is(text):
+    return text
+
+
+def local_routing(text, directory, pager):
+    """The shipped routing, whose secrets are files in that directory and whose
+    receivers are all the stand-in."""
+    def secret(found):
+        path = os.path.join(directory, found.group(1))
+        with open(path, "w") as out:
+            out.write(pager.secret(found.group(1)) + "\n")
+        return path
+    text = re.sub(r"/etc/alertmanager/secrets/([\w-]+)", secret, text)
+    return re.sub(r"https?://[^/\s]+", pager.url, text)
+
+
 class Alertmanager(scratch.Server):
-    """With the shipped routing where there is one."""
+    """With the shipped routing, changed by rewrite; it sends to nobody but the
+    pager."""
 
     name = "alertmanager"
 
-    def __init__(self):
+    def __init__(self, pager, rewrite=as_is):
         self.binary = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
         if not self.binary:
             raise unittest.SkipTest("no Alertmanager is installed")
         super().__init__()
         self.port = scratch.free_port()
-        self.config = SHIPPED + "/alertmanager/alertmanager.yml"
-        if not os.path.exists(self.config):
-            self.config = self.dir + "/alertmanager.yml"
-            with open(self.config, "w") as out:
-                out.write("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+        self.config = self.dir + "/alertmanager.yml"
+        shutil.copytree(SHIPPED + "/alertmanager/templates", self.dir + "/templates")
+        with open(SHIPPED + "/alertmanager/alertmanager.yml") as shipped, open(self.config, "w") as out:
+            out.write(local_routing(rewrite(shipped.read()), self.dir, pager))
         self.start()
 
     def command(self):
@@ -48,22 +82,33 @@ class Alertmanager(scratch.Server):
     def ready(self):
         return answers(self.port, "/-/ready")
 
+    def alerts(self):
+        """What it knows, with the state that inhibitions give it."""
+        return ask(self.port, "/api/v2/alerts")
+
+    def post(self, alerts):
+        ask(self.port, "/api/v2/alerts", alerts)
+
 
 class Prometheus(scratch.Server):
-    """Scrapes the exporter at that port every few seconds; takes the shipped
-    rules where there are any."""
+    """Scrapes the exporter at that port every few seconds, with the shipped
+    rules, changed by rewrite."""
 
     name = "prometheus"
 
-    def __init__(self, exporter_port, alertmanager=None, interval="2s"):
+    def __init__(self, exporter_port, alertmanager=None, interval="2s", rewrite=as_is):
         self.binary = shutil.which("prometheus")
         if not self.binary:
             raise unittest.SkipTest("Prometheus is not installed")
         super().__init__()
         self.port = scratch.free_port()
+        os.mkdir(self.dir + "/rules")
+        for path in glob.glob(SHIPPED + "/prometheus/rules/*.yml"):
+            with open(path) as shipped, open(self.dir + "/rules/" + os.path.basename(path), "w") as out:
+                out.write(rewrite(shipped.read()))
         config = {
             "global": {"scrape_interval": interval, "evaluation_interval": interval},
-            "rule_files": sorted(glob.glob(SHIPPED + "/prometheus/rules/*.yml")),
+            "rule_files": [self.dir + "/rules/*.yml"],
             "scrape_configs": [{"job_name": "datatier", "scrape_timeout": interval,
                                 "static_configs": [{"targets": ["127.0.0.1:%d" % exporter_port]}]}],
         }
@@ -84,12 +129,7 @@ class Prometheus(scratch.Server):
 
     def query(self, expression):
         """[(labels, value)] of an instant query."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("GET", "/api/v1/query?" + urlencode({"query": expression}))
-            answer = json.load(connection.getresponse())
-        finally:
-            connection.close()
+        answer = ask(self.port, "/api/v1/query?" + urlencode({"query": expression}))
         if answer["status"] != "success":
             raise scratch.RigError(answer["error"])
         return [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]

@@ -252,6 +252,25 @@ class Printing(unittest.TestCase):
             self.assertIn("good, 2 targets", out)
             self.assertEqual(proxy.connections, 0)
 
+    def test_check_looks_at_the_flags_too(self):
+        path = rig.subdirectory("check-flags") + "/c.conf"
+        with open(path, "w") as out:
+            out.write("targets = ( );\n")
+        for flags, word in ((("--web.listen-address", "127.0.0.1"), "listen-address"),
+                            (("--web.telemetry-path", "metrics"), "telemetry-path")):
+            status, out, err = self.run_flags("--config.file", path, "--check", *flags)
+            self.assertEqual((status, out), (1, ""), flags)
+            self.assertEqual(len(err.splitlines()), 1, err)
+            self.assertIn(word, err)
+
+    def test_probe_of_no_target_at_all_has_failed(self):
+        path = rig.subdirectory("probe-none") + "/c.conf"
+        with open(path, "w") as out:
+            out.write("targets = ( );\n")
+        status, out, err = self.run_flags("--config.file", path, "--probe")
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("no target to watch", err)
+
     def test_probe_prints_one_collection_and_says_what_failed(self):
         path = rig.subdirectory("probe") + "/c.conf"
         with rig.Redis() as redis:

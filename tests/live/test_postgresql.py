@@ -135,6 +135,7 @@ class Numbers(unittest.TestCase):
         page = settled(self.exporter, lambda p: p.value("db_checkpoints_total", kind="requested") > before)
         self.assertEqual(page.value("db_checkpoints_total", kind="requested"), before + 1)
         self.assertEqual(page.value("db_connections_max"), 100)
+        self.assertEqual(page.value("db_connections_reserved"), 3)
         self.assertEqual(page.select("db_replication_lag_seconds"), [], "no standby: no lag")
 
     def test_a_locked_catalog_costs_only_its_groups(self):

@@ -32,7 +32,8 @@ class Version:
             bindir = postgres_binaries.bindir(cls.version)
         except postgres_binaries.Unavailable as why:
             raise unittest.SkipTest(str(why)) from None
-        cls.server = rig.Postgres(bindir=bindir)
+        cls.major = int(cls.version.partition(".")[0])
+        cls.server = rig.Postgres({"reserved_connections": "2"} if cls.major >= 16 else None, bindir=bindir)
         cls.server.psql("CREATE TABLE t (a int); CREATE EXTENSION pg_stat_statements;"
                         " CREATE ROLE watcher LOGIN IN ROLE pg_monitor")
         cls.exporter = rig.Exporter(CONFIG % cls.server.uri("watcher"))
@@ -54,12 +55,17 @@ class Version:
         self.assertNotIn("warn", self.exporter.log())
         missing = [metric for metric in (
             "db_connections", "db_connections_active", "db_connections_idle", "db_connections_waiting",
-            "db_connections_max", "db_longest_transaction_seconds", "db_deadlocks_total",
-            "db_blocks_read_total", "db_blocks_hit_total", "db_temp_bytes_total", "db_transactions_total",
+            "db_connections_max", "db_connections_reserved", "db_longest_transaction_seconds",
+            "db_deadlocks_total", "db_blocks_read_total", "db_blocks_hit_total", "db_temp_bytes_total", "db_transactions_total",
             "db_locks", "db_checkpoints_total", "db_wal_bytes_total", "db_size_bytes",
             "db_query_duration_seconds_count", "db_statements_lost_total",
             "db_connection_acquire_seconds_count") if not page.select(metric)]
         self.assertEqual(missing, [])
+
+    def test_reserved_sessions(self):
+        """3 for superusers is the server's default."""
+        self.assertEqual(self.exporter.scrape().value("db_connections_reserved"),
+                         5 if self.major >= 16 else 3)
 
     def test_sessions(self):
         with self.server.session() as idle:
