@@ -247,12 +247,26 @@ redis_answered(struct scrape *sc)
 	return r->answer[REDIS_INFO].asked ? note_info(sc, r) : DONE;
 }
 
+/* Some server or proxy may say again what it was told. */
+static bool
+tells_password(const struct redis_conf *conf, struct text error)
+{
+	struct redis_address a;
+	char why[WHY_MAX];
+	bool tells = redis_address_read(&a, conf, why) && text_tells(error, a.password);
+
+	redis_address_free(&a);
+	return tells;
+}
+
 static enum outcome
 error_answer(struct scrape *sc, enum redis_question q, struct text error)
 {
 	int len = (int)(error.len < WHY_MAX ? error.len : WHY_MAX);
 	const char *name = questions[q].name, *words = len > 0 ? error.ptr : "";
 
+	if (tells_password(sc->conf, error))
+		return fail(FAILED, sc, "%s was refused, in words that hold the password", name);
 	if (text_begins(error, "NOPERM"))
 		return fail(
 		    FAILED, sc, "%s: %.*s (grant %s)", name, len, words, questions[q].grant);

@@ -266,6 +266,27 @@ a_refused_command_costs_only_its_metrics(void **unused)
 }
 
 static void
+a_refusal_that_says_the_password_is_not_quoted(void **unused)
+{
+	struct fake f;
+	struct harness h;
+
+	(void)unused;
+	FAKE(&f, WHOLE,
+	    "+OK\r\n-ERR I was told open-sesame-1 before\r\n" NO_LATENCY
+	    "-NOPERM open-sesame-1 is not enough\r\n");
+	harness_begin(&h, f.uri);
+	h.conf.password = "open-sesame-1";
+	assert_int_equal(scrape(&h), DONE);
+	assert_int_equal(outcome_of(&h, "server"), FAILED);
+	assert_int_equal(outcome_of(&h, "slowlog"), FAILED);
+	assert_true(page_has(&h, "INFO was refused, in words that hold the password"));
+	assert_false(page_has(&h, "sesame"));
+	harness_end(&h);
+	fake_stop(&f);
+}
+
+static void
 answers_of_the_wrong_type_fail_their_groups_only(void **unused)
 {
 	static const char *const answers[] = {
@@ -340,6 +361,7 @@ main(void)
 		cmocka_unit_test(nothing_is_believed_behind_an_auth_that_failed),
 		cmocka_unit_test(refusals_of_the_whole_connection_are_one_sentence),
 		cmocka_unit_test(a_refused_command_costs_only_its_metrics),
+		cmocka_unit_test(a_refusal_that_says_the_password_is_not_quoted),
 		cmocka_unit_test(answers_of_the_wrong_type_fail_their_groups_only),
 		cmocka_unit_test(histograms_of_an_unknown_form_are_refused),
 	};

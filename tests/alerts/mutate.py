@@ -114,10 +114,11 @@ def results(names):
         for name in names:
             component, rules = cases.Component(name), cases.load(cases.rules_path(name))
             for threshold in thresholds(rules):
-                place = "%s-%d" % (name, len(rows))
                 rows.append((name, threshold, [
-                    pool.submit(notices, component, rules, threshold, factor, directory, place + word[1])
-                    for factor, word in FACTORS]))
+                    # Each has files of its own: two are tried at the same time.
+                    pool.submit(notices, component, rules, threshold, factor, directory,
+                                "%s-%d-%d" % (name, len(rows), i))
+                    for i, (factor, _) in enumerate(FACTORS)]))
         return [(name, threshold, [f.result() for f in futures]) for name, threshold, futures in rows]
 
 

@@ -4,6 +4,7 @@ Prometheus.  Their variables are those that README.md tells to set."""
 import os
 import re
 import shlex
+import signal
 import subprocess
 import unittest
 
@@ -150,7 +151,9 @@ class Everything(unittest.TestCase):
                               env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, errors="replace", timeout=60,
                               cwd=self.tools)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        # head has enough before the others have said all: they end by SIGPIPE.
+        good = (0, 128 + signal.SIGPIPE) if "| head" in line else (0,)
+        self.assertIn(done.returncode, good, done.stdout + done.stderr)
         if "/dev/null" not in line:
             self.assertNotEqual(done.stdout.strip(), "", done.stderr)
         return done.stdout
