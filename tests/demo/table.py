@@ -2,28 +2,10 @@
 says now, and whether it has moved."""
 import time
 
+import contract
+
 # name -> what it comes from
-FAMILIES = {
-    "db_connections_active": "PostgreSQL", "db_connections_idle": "PostgreSQL",
-    "db_connections_waiting": "PgBouncer, PostgreSQL",
-    "db_connection_acquire_seconds": "PostgreSQL", "db_query_duration_seconds": "PostgreSQL",
-    "redis_cache_hits_total": "Redis", "redis_cache_misses_total": "Redis",
-    "redis_evictions_total": "Redis", "redis_get_latency_seconds": "Redis",
-    "redis_set_latency_seconds": "Redis", "redis_memory_used_bytes": "Redis",
-    "global_message_rate_per_second": "Kafka", "message_rate_spike_total": "Kafka",
-    "message_age_in_queue_seconds": "Kafka", "queue_processing_lag_messages": "Kafka",
-    "queue_consumer_rate_per_second": "Kafka",
-    "message_size_bytes": "Kafka records", "oversized_message_total": "Kafka records",
-    "high_rate_users_total": "Kafka records",
-}
-FAMILIES.update(dict.fromkeys((
-    "message_total_delivery_latency_seconds", "ws_connections_total", "ws_messages_sent_total",
-    "ws_messages_received_total", "ws_errors_total", "ws_reconnections_total",
-    "ws_active_connections", "ws_message_latency_seconds", "messages_sent_total",
-    "messages_received_total", "message_delivery_failures_total", "conversations_created_total",
-    "message_searches_total", "active_conversations", "message_queue_depth",
-    "message_api_latency_seconds", "message_search_latency_seconds",
-    "message_delivery_latency_seconds"), "application page"))
+FAMILIES = {name: row.source for name, row in contract.read().items()}
 
 
 def family_values(page, name):
