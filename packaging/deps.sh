@@ -40,6 +40,7 @@ check,demo   must cmd:redis-server         redis-server                redis/val
 check,demo   may  cmd:java                 default-jre-headless        java-headless/java-21-openjdk-headless/java-17-openjdk-headless
 check,demo   may  cmd:mvn                  maven                       maven
 check        may  cmd:pip3                 python3-pip                 python3-pip
+check        may  cmd:git                  git                         git
 check        may  cmd:xz                   xz-utils                    xz
 check        must py:yaml                  python3-yaml                python3-pyyaml
 check        may  py:matplotlib,file:/usr/lib/python3/dist-packages/matplotlib/__init__.py,file:/usr/lib*/python3*/site-packages/matplotlib/__init__.py python3-matplotlib python3-matplotlib
