@@ -151,7 +151,7 @@ references: all
 # After a change of config/links.conf; and of config/grafana/panels.yml or of a threshold.
 links:
 	python3 config/links.py
-	python3 config/grafana/generate.py
+	$(MAKE) dashboards
 dashboards:
 	python3 config/grafana/generate.py
 
@@ -195,8 +195,8 @@ install: all
 	    $(DESTDIR)$(SYSCONFDIR)/datatier $(DESTDIR)$(SYSCONFDIR)/default
 	install -m 755 $(BUILD)/datatier_exporter $(DESTDIR)$(BINDIR)
 	install -m 644 $(COLLECTOR_SOS) $(DESTDIR)$(LIBDIR)/datatier/collectors
-	cd config && find $(SHARED) -type f ! -name '*.py' ! -name panels.yml \
-	    -exec install -D -m 644 '{}' '$(abspath $(DESTDIR)$(PREFIX))/share/datatier/{}' ';'
+	cd config && find $(SHARED) -type f ! -name '*.py' ! -name panels.yml -print0 | \
+	    xargs -0 -I '{}' install -D -m 644 '{}' '$(abspath $(DESTDIR)$(PREFIX))/share/datatier/{}'
 	[ -e $(DESTDIR)$(SYSCONFDIR)/datatier/datatier.conf ] || \
 	    install -m 644 config/datatier.conf $(DESTDIR)$(SYSCONFDIR)/datatier
 	[ -e $(DESTDIR)$(SYSCONFDIR)/default/datatier-exporter ] || \

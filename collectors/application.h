@@ -265,7 +265,8 @@ struct application_life {              /* what is known of one instance */
 	struct application_cell *past; /* of processes that are gone, added up */
 	enum application_type    type[APPLICATION_ADDED_MAX];
 	double                   start;
-	uint64_t                 unread;           /* lines and samples of that page */
+	uint64_t                 unread;           /* lines and samples of a page, usually */
+	unsigned                 cut;              /* pages in a row that had more of these */
 	bool                     has_start, known; /* known: there was a good page */
 };
 

@@ -9,9 +9,10 @@
  *     than half of its counters fell: a new process, the last page is past;
  *   - else some series went away, an idle user's perhaps: what they had counted
  *     is kept, and nothing is counted again;
- *   - but where more of the page could not be read than of the one before, they
- *     are still there, behind its end or on its bad lines: nothing is said of
- *     them, or they would be counted twice once they are back.
+ *   - but where more of the page could not be read than usually, they are still
+ *     there, behind its end or on its bad lines: nothing is said of them, or they
+ *     would be counted twice once they are back.  After some pages in a row this
+ *     is how the page is now.
  *
  * Kept are one number per cell and bound, not per series of the page.
  */
@@ -23,6 +24,8 @@
 
 /* Seconds: some clients work the start out anew, from clocks that are set. */
 #define UNSURE_START 1.0
+
+enum { CUT_PAGES = 20 }; /* in a row */
 
 bool
 application_life_make(struct application_life *l, const struct application_plan *plan)
@@ -112,14 +115,21 @@ unread(const struct application_page *p)
 }
 
 static bool
+is_whole(struct application_life *l, const struct application_page *p)
+{
+	l->cut = unread(p) > l->unread ? l->cut + 1 : 0;
+	return l->cut == 0 || l->cut > CUT_PAGES;
+}
+
+static bool
 is_new_process(const struct application_life *l, const struct application_plan *plan,
-    const struct application_page *p)
+    const struct application_page *p, bool whole)
 {
 	double moved = l->has_start && p->has_start ? fabs(p->start - l->start) : UNSURE_START;
 
 	if (moved <= 0 || moved > UNSURE_START)
 		return moved > UNSURE_START;
-	return unread(p) <= l->unread && most_have_fallen(l, plan);
+	return whole && most_have_fallen(l, plan);
 }
 
 /* ---- what is past ---- */
@@ -224,8 +234,9 @@ application_life_go_on(struct application_life *l, const struct application_plan
 {
 	application_cells_settle(l->page, plan);
 	note_types(l, plan, p);
-	bool is_new = l->known && is_new_process(l, plan, p);
-	bool whole = is_new || unread(p) <= l->unread;
+	bool whole = !l->known || is_whole(l, p);
+	bool is_new = l->known && is_new_process(l, plan, p, whole);
+	whole |= is_new;
 	for (unsigned f = 0; f < plan->nfamilies && l->known; f++)
 		for (unsigned c = 0; c < plan->family[f].ncells && counts(l, plan, f); c++) {
 			unsigned cell = plan->family[f].cell + c;
@@ -237,7 +248,8 @@ application_life_go_on(struct application_life *l, const struct application_plan
 	l->page = l->last;
 	l->last = page;
 	l->known = true;
-	l->unread = unread(p);
+	if (whole)
+		l->unread = unread(p);
 	if (!whole && !p->has_start)
 		return;
 	l->has_start = p->has_start;

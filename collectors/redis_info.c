@@ -7,28 +7,11 @@
 
 #include "redis.h"
 
-/* The next line; every group passes over them all, so it takes no detours. */
-static bool
-next_line(struct text *info, struct text *line)
-{
-	if (info->len == 0)
-		return false;
-	const char *end = memchr(info->ptr, '\n', info->len);
-	line->ptr = info->ptr;
-	line->len = end != NULL ? (size_t)(end - info->ptr) : info->len;
-	size_t used = line->len + (end != NULL);
-	info->ptr += used;
-	info->len -= used;
-	return true;
-}
-
 bool
 redis_info_next(struct text *info, struct text *field, struct text *value)
 {
-	struct text line;
-
-	while (next_line(info, &line)) {
-		line = text_trim(line);
+	while (info->len > 0) {
+		struct text line = text_trim(text_cut(info, '\n'));
 		const char *colon = line.len > 0 ? memchr(line.ptr, ':', line.len) : NULL;
 		if (colon == NULL || line.ptr[0] == '#')
 			continue;
@@ -43,9 +26,9 @@ struct text
 redis_info_field(struct text info, const char *wanted)
 {
 	size_t len = strlen(wanted);
-	struct text line;
 
-	while (next_line(&info, &line)) {
+	while (info.len > 0) {
+		struct text line = text_cut(&info, '\n');
 		if (line.len <= len || line.ptr[len] != ':' || memcmp(line.ptr, wanted, len) != 0)
 			continue;
 		line = text_trim(line);

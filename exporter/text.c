@@ -41,7 +41,7 @@ text_tells(struct text words, const char *secret)
 	enum { SHORT = 4, RUN = 8 };
 	size_t len = secret != NULL ? strlen(secret) : 0, run = len < RUN ? len : RUN;
 
-	for (size_t i = 0; run >= SHORT && i + run <= len; i++)
+	for (size_t i = 0; run >= SHORT && run <= words.len && i + run <= len; i++)
 		if (memmem(words.ptr, words.len, secret + i, run) != NULL)
 			return true;
 	return false;

@@ -17,6 +17,7 @@ TOP = os.path.dirname(HERE)
 sys.path.insert(0, os.path.join(HERE, "live"))
 sys.path.insert(0, os.path.join(HERE, "alerts"))
 
+import cases			# noqa: E402
 import pager			# noqa: E402
 import prometheus_server	# noqa: E402
 import scale			# noqa: E402
@@ -26,16 +27,6 @@ import tap			# noqa: E402
 CONFIG = os.path.join(TOP, "config", "alertmanager", "alertmanager.yml")
 FACTOR = 60	# group_wait is 30 s
 RECEIVERS = {"critical": ["pagerduty", "chat-%s"], "warning": ["chat-%s"], "info": ["log"]}
-
-
-def shipped_alerts():
-    """{name: rule} of all rules."""
-    found = {}
-    for path in sorted(glob.glob(os.path.join(TOP, "config", "prometheus", "rules", "*.yml"))):
-        with open(path) as text:
-            for group in yaml.safe_load(text)["groups"]:
-                found.update({rule["alert"]: rule for rule in group["rules"] if "alert" in rule})
-    return found
 
 
 def receivers(labels):
@@ -51,7 +42,7 @@ def amtool(*args):
 class Routing(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.rules = shipped_alerts()
+        cls.rules = cases.rules("alert")
 
     def test_configuration_is_good(self):
         done = amtool("check-config", CONFIG)
@@ -140,7 +131,7 @@ class Alertmanager(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.rules = shipped_alerts()
+        cls.rules = cases.rules("alert")
 
     def setUp(self):
         self.pager = pager.Pager()

@@ -15,9 +15,11 @@ import yaml
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(HERE)
-sys.path[:0] = [os.path.join(HERE, "live"), os.path.join(TOP, "config")]
+sys.path[:0] = [os.path.join(HERE, "live"), os.path.join(HERE, "alerts"), os.path.join(TOP, "config")]
 
+import cases	# noqa: E402
 import links	# noqa: E402
+import reference	# noqa: E402
 import runbook_texts	# noqa: E402
 import tap	# noqa: E402
 
@@ -34,32 +36,16 @@ OLD = {"message_delivery_failures"}	# a name on the service's page
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]*)(?:#([^)]*))?\)")
 
 
-def rules(kind):
-    """{name: rule} of the alerts, or of the recording rules."""
-    found = {}
-    for path in glob.glob(TOP + "/config/prometheus/rules/*.yml"):
-        with open(path) as file:
-            for group in yaml.safe_load(file)["groups"]:
-                found.update((rule[kind], rule) for rule in group["rules"] if kind in rule)
-    return found
-
-
-def reference():
-    with open(TOP + "/collectors/METRICS.md") as file:
-        return file.read()
-
-
 def metrics():
     """{name: its labels} of all that the exporter can give out, the parts of histograms
-    included; and the values that closed labels have."""
-    names, values = {}, set()
-    for name, kind, labels in re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| [A-Z0-9]", reference(), re.M):
-        found = set(re.findall(r"`(\w+)`", labels)) | {"target"}
-        values |= set(re.findall(r"\w+", labels))
-        names[name] = found
-        if kind == "histogram":
-            names.update({name + "_bucket": found | {"le"}, name + "_sum": found, name + "_count": found})
-    return names, values
+    included; and the names of labels and the values that closed ones have."""
+    names, words = {}, set()
+    for name, declared in reference.DECLARED.items():
+        names[name] = set().union(*(metric.labels for metric in declared))
+        words |= names[name].union(*(values or () for metric in declared for values in metric.labels.values()))
+        if declared[0].type == "histogram":
+            names.update((name + suffix, names[name] | added) for suffix, added in reference.SUFFIXES.items())
+    return names, words
 
 
 def words_of(query):
@@ -79,7 +65,7 @@ def plain(expression):
 class Runbooks(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.alerts = rules("alert")
+        cls.alerts = cases.rules("alert")
         cls.runbooks = runbook_texts.runbooks()
         cls.texts = runbook_texts.texts()
 
@@ -123,7 +109,7 @@ class Runbooks(unittest.TestCase):
         """In queries with the labels that are asked for, in the prose what looks like one."""
         known, values = metrics()
         self.assertEqual(known["db_query_duration_seconds_bucket"], {"target", "query_type", "le"})
-        recorded = rules("record")
+        recorded = cases.rules("record")
         for text in self.texts:
             for query in text.of("promql"):
                 with self.subTest(text.name, query=query):
@@ -206,10 +192,10 @@ class Runbooks(unittest.TestCase):
         for cell in re.findall(r"^\|[^|]*\|[^|]*\|([^|]*)\|[^|]*\|$", guide.prose, re.M):
             for groups, limit in re.findall(r"((?:`\w+`(?:, )?)+): (\d+)", cell):
                 told.update((group, int(limit)) for group in re.findall(r"`(\w+)`", groups))
+        with open(reference.METRICS) as file:	# the exporter's own labels grow with the configuration alone
+            tables = file.read().partition("\n## exporter\n")[0]
         declared = {}
-        exporter = reference().index("\n## exporter\n")	# its labels grow with the configuration alone
-        for name, body in re.findall(r"^### Group `(\w+)`.*?\n(.*?)(?=^###? |\Z)", reference()[:exporter],
-                                     re.M | re.S):
+        for name, body in re.findall(r"^### Group `(\w+)`.*?\n(.*?)(?=^###? |\Z)", tables, re.M | re.S):
             for limit in re.findall(r"^At most (\d+) rows\.$", body, re.M):
                 declared.setdefault(name, set()).add(int(limit))
         self.assertGreater(len(told), 15)

@@ -10,7 +10,6 @@ import unittest
 import yaml
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(HERE)
 sys.path.insert(0, os.path.join(HERE, "live"))
 sys.path.insert(0, os.path.join(HERE, "alerts"))
 

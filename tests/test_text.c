@@ -26,6 +26,7 @@ a_secret_is_told_in_part_too(void **state)
 	assert_false(text_tells(TEXT("abc"), "abc"));
 	assert_false(text_tells(TEXT("abc"), NULL));
 	assert_false(text_tells(TEXT(""), "secret"));
+	assert_false(text_tells((struct text){ NULL, 0 }, "secret"));
 }
 
 static void

@@ -26,13 +26,6 @@ SELECTOR = 'job=~"$job"'
 METRIC = re.compile(r"\b[a-z]\w*(?::\w+)+|\b[a-z]\w*_\w+\b")
 COMPARISON = re.compile(r"([<>])=?\s*([0-9][0-9.e]*(?:\s*\*\s*[0-9][0-9.e]*)*)")
 QUANTILE = re.compile(r"\bP(\d\d)\((\w+) by ([\w, ]+)\)")
-# kind: (type of panel, size in the grid, one value now instead of a range)
-KINDS = {
-    "timeseries": ("timeseries", 8, 8, False),
-    "stat": ("stat", 6, 4, True),
-    "status": ("stat", 6, 4, True),
-    "table": ("table", 8, 8, True),
-}
 
 
 # ---- the alerts ----
@@ -140,10 +133,19 @@ def runbook(name):
             "url": "%s/%s.md" % (links.read()["RUNBOOKS"], name)}
 
 
+# kind: (what makes its parts, type of panel, size in the grid, one value now instead of a range)
+KINDS = {
+    "timeseries": (timeseries, "timeseries", 8, 8, False),
+    "stat": (stat, "stat", 6, 4, True),
+    "status": (status, "stat", 6, 4, True),
+    "table": (table, "table", 8, 8, True),
+}
+
+
 # ---- panels, rows, dashboards ----
 
 def target(number, legend, expression, kind):
-    now = KINDS[kind][3]
+    now = KINDS[kind][-1]
     return {"refId": chr(ord("A") + number), "datasource": SOURCE, "editorMode": "code",
             "expr": expression, "legendFormat": legend, "instant": now, "range": not now,
             "format": "table" if kind == "table" else "time_series"}
@@ -151,11 +153,11 @@ def target(number, legend, expression, kind):
 
 def panel(spec, window, rules):
     kind = spec.get("kind", "timeseries")
-    type_, width, height, _ = KINDS[kind]
+    parts, type_, width, height, _ = KINDS[kind]
     queries = {legend: expand(expression, window) for legend, expression in spec["queries"].items()}
     drawn = spec.get("alerts", [])
     lines = [threshold(rules, alert, queries.values()) for alert in drawn] if kind != "status" else []
-    made = {"type": type_, "title": spec["title"], "datasource": SOURCE, **globals()[kind](spec, lines)}
+    made = {"type": type_, "title": spec["title"], "datasource": SOURCE, **parts(spec, lines)}
     if "note" in spec:
         made["description"] = spec["note"]
     made["gridPos"] = {"w": spec.get("width", width), "h": spec.get("height", height)}

@@ -60,6 +60,12 @@ def rules_path(component):
     return os.path.join(RULES, component + ".yml")
 
 
+def rules(kind):
+    """{name: rule} of every "alert" of all components, or of every "record"."""
+    return {rule[kind]: rule for component in components() for group in load(rules_path(component))["groups"]
+            for rule in group["rules"] if kind in rule}
+
+
 def load(path):
     with open(path) as text:
         return yaml.safe_load(text)

@@ -5,7 +5,6 @@ import unittest
 import rig
 import scratch
 
-LOAD = os.path.join(rig.BUILD, "tests", "load")
 TOPICS = ("messages", "receipts")
 PARTITIONS = 4
 
@@ -20,25 +19,23 @@ GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app;
 """
 
 
-class Load(scratch.Server):
-    """tests/demo/load.c with these words."""
+class Program(scratch.Server):
+    """One of the tests' own programs, load or kafka_tool, with these words."""
 
-    name = "load"
-
-    def __init__(self, *words):
+    def __init__(self, name, *words):
+        self.name, self.words = name, [str(word) for word in words]
         super().__init__()
-        self.words = [str(word) for word in words]
         self.launch()
 
     def command(self):
-        return [LOAD] + self.words
+        return [os.path.join(rig.BUILD, "tests", self.name)] + self.words
 
 
-class MockKafka(Load):
+class MockKafka(Program):
     """librdkafka's own mock brokers, where no Java or no Maven is."""
 
     def __init__(self):
-        super().__init__("kafka")
+        super().__init__("load", "kafka")
         self.bootstrap = rig.wait_for(lambda: self.log().strip(), "the mock Kafka serves", 20)
 
 
@@ -81,8 +78,8 @@ class Backend:
         self.redis = rig.Redis({"maxmemory": "64mb" if calm else "4mb", "maxmemory-policy": "allkeys-lru"})
         say("Redis        127.0.0.1:%d, version %s" % (self.redis.port, self.redis.info()["redis_version"]))
         self.kafka, self.real_kafka = start_kafka(say, mock_kafka, **kafka)
-        self.load = Load("calm" if calm else "work", self.pool.uri("app", "chat"), self.pg.uri("postgres", "chat"),
-                         self.redis.port, self.kafka.bootstrap)
+        self.load = Program("load", "calm" if calm else "work", self.pool.uri("app", "chat"),
+                            self.pg.uri("postgres", "chat"), self.redis.port, self.kafka.bootstrap)
 
     def environment(self):
         """The variables of the shipped configuration."""

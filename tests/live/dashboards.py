@@ -6,7 +6,6 @@ would, and draws them, for people to look at.
     dashboards.render(results, directory)			NAME.png for each; SkipTest without matplotlib
 """
 import glob
-import http.client
 import json
 import math
 import os
@@ -18,8 +17,9 @@ import unittest
 from collections import namedtuple
 from urllib.parse import urlencode
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FOLDER = os.path.join(TOP, "config", "grafana")
+import prometheus_server
+
+FOLDER = os.path.join(prometheus_server.SHIPPED, "grafana")
 
 # What the demo has no data for, and why: (dashboard, title of the panel).
 NOT_FED = {
@@ -55,12 +55,7 @@ def load():
 
 def get(port, path, **parameters):
     """What Prometheus answers: (data, error)."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    try:
-        connection.request("GET", "/api/v1/%s?%s" % (path, urlencode(parameters)))
-        answer = json.load(connection.getresponse())
-    finally:
-        connection.close()
+    answer = prometheus_server.ask(port, "/api/v1/%s?%s" % (path, urlencode(parameters)))
     return answer.get("data"), answer.get("error")
 
 

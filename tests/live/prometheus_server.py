@@ -26,7 +26,7 @@ def answers(port, path):
 
 def ask(port, path, body=None):
     """The JSON that a GET of the path, or a POST of the body, is answered with."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         if body is None:
             connection.request("GET", path)
@@ -106,6 +106,12 @@ class Prometheus(scratch.Server):
         for path in glob.glob(SHIPPED + "/prometheus/rules/*.yml"):
             with open(path) as shipped, open(self.dir + "/rules/" + os.path.basename(path), "w") as out:
                 out.write(rewrite(shipped.read()))
+        with open(self.dir + "/prometheus.yml", "w") as out:
+            out.write(self.config(exporter_port, alertmanager, interval))
+        self.start()
+
+    def config(self, exporter_port, alertmanager, interval):
+        """The text of prometheus.yml."""
         config = {
             "global": {"scrape_interval": interval, "evaluation_interval": interval},
             "rule_files": [self.dir + "/rules/*.yml"],
@@ -115,9 +121,7 @@ class Prometheus(scratch.Server):
         if alertmanager:
             config["alerting"] = {"alertmanagers": [
                 {"static_configs": [{"targets": ["127.0.0.1:%d" % alertmanager.port]}]}]}
-        with open(self.dir + "/prometheus.yml", "w") as out:
-            json.dump(config, out)		# which is YAML, too
-        self.start()
+        return json.dumps(config)		# which is YAML, too
 
     def command(self):
         return [self.binary, "--config.file=" + self.dir + "/prometheus.yml",

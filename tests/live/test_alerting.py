@@ -33,7 +33,6 @@ HEALTHY = 60		# seconds without an alert: longer than any scaled window and hold
 PATIENCE = 180		# seconds for a cause to page and to resolve
 TABLE = os.path.join(rig.BUILD, "alerting.txt")
 PICTURES = os.path.join(rig.BUILD, "dashboards")
-TOOL = os.path.join(rig.BUILD, "tests", "kafka_tool")
 CONFIG = """
 targets = (
   { collector = "postgresql"; name = "chat-db"; uri = "%(DATATIER_POSTGRESQL_URI)s"; },
@@ -65,20 +64,6 @@ def again_and_again(action, every=0.5):
     finally:
         over.set()
         thread.join()
-
-
-class Tool(scratch.Server):
-    """tests/live/kafka_tool.c with these words."""
-
-    name = "kafka_tool"
-
-    def __init__(self, *words):
-        super().__init__()
-        self.words = [str(word) for word in words]
-        self.launch()
-
-    def command(self):
-        return [TOOL] + self.words
 
 
 # ---- the causes: each holds as long as its `with` ----
@@ -134,7 +119,7 @@ def stalled_consumer(rigs):
 
 
 def burst(rigs):
-    return Tool(rigs.backend.kafka.bootstrap, "produce", "audit", 0, 30000)
+    return backend.Program("kafka_tool", rigs.backend.kafka.bootstrap, "produce", "audit", 0, 30000)
 
 
 def server_stopped(rigs):
@@ -173,7 +158,7 @@ class Row:
 
     def __init__(self, cause):
         self.cause = cause
-        self.began = self.seconds = self.resolved = None
+        self.began = self.seconds = self.repaired = self.resolved = None
         self.held = contextlib.ExitStack()
 
     def begin(self, rigs):
@@ -231,8 +216,9 @@ class Alerting(unittest.TestCase):
         if cls.backend.real_kafka:
             for topic in ("archive", "audit"):
                 cls.backend.kafka.create_topic(topic)
-            cls.writer = Tool(cls.backend.kafka.bootstrap, "produce", "archive", 0, 10)
-            cls.archivist = Tool(cls.backend.kafka.bootstrap, "consume", "chat-archive", "archive", 0, 0, 200)
+            brokers = cls.backend.kafka.bootstrap
+            cls.writer = backend.Program("kafka_tool", brokers, "produce", "archive", 0, 10)
+            cls.archivist = backend.Program("kafka_tool", brokers, "consume", "chat-archive", "archive", 0, 0, 200)
         else:		# the mock brokers do not list their groups
             groups = 'group_names = "chat-delivery";'
         cls.exporter = rig.Exporter(CONFIG % dict(

@@ -56,18 +56,17 @@ class Shipped(Prometheus):
     and times are others."""
 
     def __init__(self, number, exporter_port):
-        self.text = form(number)
-        for old, new in (("localhost:10071", "127.0.0.1:%d" % exporter_port), ("15s", "2s"), ("10s", "2s"),
-                         ("localhost:9093", "127.0.0.1:%d" % scratch.free_port())):
-            if old not in self.text:
-                raise scratch.RigError("scrape.yml has no %s" % old)
-            self.text = self.text.replace(old, new)
+        self.number = number
         super().__init__(exporter_port)
 
-    def launch(self):
-        with open(self.dir + "/prometheus.yml", "w") as out:
-            out.write(self.text)
-        super().launch()
+    def config(self, exporter_port, alertmanager, interval):
+        text = form(self.number)
+        for old, new in (("localhost:10071", "127.0.0.1:%d" % exporter_port), ("15s", interval),
+                         ("10s", interval), ("localhost:9093", "127.0.0.1:%d" % scratch.free_port())):
+            if old not in text:
+                raise scratch.RigError("scrape.yml has no %s" % old)
+            text = text.replace(old, new)
+        return text
 
     def all(self):
         """[labels] of everything of the job."""

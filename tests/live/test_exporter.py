@@ -2,7 +2,6 @@
 two scrapes; the rest of HTTP; the flags that only print."""
 import concurrent.futures
 import gzip
-import http.client
 import os
 import re
 import shutil

@@ -56,8 +56,8 @@ class Version:
         missing = [metric for metric in (
             "db_connections", "db_connections_active", "db_connections_idle", "db_connections_waiting",
             "db_connections_max", "db_connections_reserved", "db_longest_transaction_seconds",
-            "db_deadlocks_total", "db_blocks_read_total", "db_blocks_hit_total", "db_temp_bytes_total", "db_transactions_total",
-            "db_locks", "db_checkpoints_total", "db_wal_bytes_total", "db_size_bytes",
+            "db_deadlocks_total", "db_blocks_read_total", "db_blocks_hit_total", "db_temp_bytes_total",
+            "db_transactions_total", "db_locks", "db_checkpoints_total", "db_wal_bytes_total", "db_size_bytes",
             "db_query_duration_seconds_count", "db_statements_lost_total",
             "db_connection_acquire_seconds_count") if not page.select(metric)]
         self.assertEqual(missing, [])
