@@ -73,7 +73,7 @@ VARIABLES = {
     "query": {"type": {"query"}, "name": str, "label": str, "datasource": SOURCE, "definition": str,
               "query": {"query": str, "refId": str}, "regex": str, "sort": {1}, "refresh": {2}, "multi": {True},
               "includeAll": {True}, "hide": {0}, "skipUrlSync": bool, "options": list,
-              "current": {"selected": bool, "text": list, "value": list}},
+              "current": {"selected": bool, "text": {("All",)}, "value": {("$__all",)}}},
 }
 DASHBOARD = {
     "id": {None}, "uid": UIDS, "title": str, "tags": [{"datatier"}], "schemaVersion": {36}, "version": int,
@@ -318,6 +318,35 @@ class Alerts(unittest.TestCase):
                          if panel["id"] in [p["id"] for uid, p in self.panels[alert] if uid == one["uid"]]}
                 for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]:
                     self.assertIn(step["value"], known, panel["title"])
+
+    @staticmethod
+    def looks(expression):
+        """How it looks at metrics: {(function, name): {quantile, or window}}."""
+        found = {}
+        for call in (n for n in promql.walk(promql.parse(expression)) if isinstance(n, promql.Call)):
+            for series in (n for n in promql.walk(call) if isinstance(n, promql.Selector)):
+                if call.function == "histogram_quantile":
+                    found.setdefault((call.function, series.name), set()).add(call.args[0].value)
+                elif call.function in ("increase", "delta"):
+                    found.setdefault((call.function, series.name), set()).add(series.range)
+        return found
+
+    def test_a_threshold_is_drawn_over_what_it_is_about(self):
+        """The quantile of its rule, and what it counts in the window of its rule."""
+        seen = set()
+        for alert, rule in self.rules.items():
+            wanted = self.looks(rule["expr"])
+            for uid, panel in self.panels[alert]:
+                if not panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]:
+                    continue
+                shown = {}
+                for query in panel["targets"]:
+                    for key, values in self.looks(dashboards.replace(query["expr"], VALUES)).items():
+                        shown.setdefault(key, set()).update(values)
+                for key in set(wanted) & set(shown):
+                    seen.add(key)
+                    self.assertTrue(wanted[key] & shown[key], "%s / %s" % (uid, panel["title"]))
+        self.assertGreater(len(seen), 12)
 
     def test_what_the_demo_cannot_feed_is_there(self):
         titles = {(name, p["title"]) for name, one in dashboards.load().items() for p in one["panels"]}
