@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import unittest
 from unittest import mock
 
@@ -178,6 +179,19 @@ class Generated(unittest.TestCase):
                 text = file.read()
             self.assertTrue(links.rewritten(text, links.read()) == text,
                             os.path.basename(path) + ": run make links")
+
+    def test_what_a_base_may_be(self):
+        good = {"https://wiki/w?a=b&c=#/runbooks": "https://wiki/w?a=b&c=#/runbooks", "http://h:1/a/": "http://h:1/a",
+                "'https://h/a b'": None, "\"https://h/a\"": "https://h/a", "h/a": None, "https://h/a|b": None,
+                "https://h/{{a": None, "": None}
+        for text, wanted in good.items():
+            with tempfile.NamedTemporaryFile("w") as conf, self.subTest(text):
+                conf.write("# x=y\nRUNBOOKS=%s\nDASHBOARDS=https://g/d\n" % text)
+                conf.flush()
+                if wanted:
+                    self.assertEqual(links.read(conf.name), {"RUNBOOKS": wanted, "DASHBOARDS": "https://g/d"})
+                else:
+                    self.assertRaisesRegex(ValueError, "RUNBOOKS is no", links.read, conf.name)
 
     def test_other_links_change_nothing_else(self):
         other = {"RUNBOOKS": "http://wiki:8080/a/b", "DASHBOARDS": "http://graphs/d"}
