@@ -1,5 +1,6 @@
 """The dashboards and their links: as generated, of a form that Grafana 9 to 12
 read, about metrics and labels that there are, with every alert on a panel."""
+import collections
 import glob
 import json
 import os
@@ -212,7 +213,7 @@ class Generated(unittest.TestCase):
 # ---- expressions ----
 
 class Checker(sense.Checker):
-    """Knows besides what dashboards use: time(), topk(), and Prometheus' own series."""
+    """Knows besides what dashboards use: time(), topk() and bottomk(), and Prometheus' own series."""
 
     PROMETHEUS = {"ALERTS": {"alertname", "alertstate", "severity", "component", "target", "job"},
                   "scrape_duration_seconds": reference.SCRAPED, "scrape_samples_scraped": reference.SCRAPED}
@@ -224,12 +225,15 @@ class Checker(sense.Checker):
                 self.recorded[name] = {frozenset({*declared[0].labels, "exported_instance", "job"})}
 
     def aggregate(self, node):
-        return self.shapes(node.args[-1]) if node.function == "topk" else super().aggregate(node)
+        return self.shapes(node.args[-1]) if node.function in FEW else super().aggregate(node)
 
     def call(self, node):
         return None if node.function == "time" else super().call(node)
 
 
+FEW = {"topk", "bottomk"}
+# Labels that have thousands of values; group is one of the exporter's own, too.
+MANY = collections.defaultdict(lambda: re.compile("{{(group|topic|command)}}"), exporter=re.compile("{{topic}}"))
 VALUES = {"job": "datatier", "target": "chat", "__rate_interval": "1m"}
 
 
@@ -262,6 +266,16 @@ class Expressions(unittest.TestCase):
                         has = {label for label, _, _ in node.matchers}
                         for shape in checker.shapes(node):
                             self.assertLessEqual({"job", "target"} & shape, has, query["expr"])
+
+    def test_no_graph_has_thousands_of_lines(self):
+        """With a label of many values they are the few largest or smallest, or those in trouble."""
+        for name, one in dashboards.load().items():
+            queries = [(panel, query) for panel in one["panels"] if panel["type"] != "table"
+                       for query in panel.get("targets", []) if MANY[name].search(query["legendFormat"])]
+            for panel, query in queries:
+                tree = promql.parse(dashboards.replace(query["expr"], VALUES))
+                self.assertIn(getattr(tree, "function", None) or tree.op, FEW | {">"},
+                              "%s / %s" % (name, panel["title"]))
 
     def test_choices_and_marks(self):
         checker = Checker()
