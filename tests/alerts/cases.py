@@ -11,7 +11,7 @@ COMPONENT.yml, beside this file, has them in short:
       fires:                          # a case; more of a kind have a comma and words behind
         expect: {label: value, summary: ..., description: ...}
         name{label="value"}: VALUES
-      below: ...                      # just below the threshold, never fires
+      below: ...                      # just below the threshold, or at it if that is quiet; never fires
       few, one of ten fails: ...      # ratios and quantiles: one among few events, never fires
       edge, the server restarts: ...  # what else must never fire
       idle: ...                       # with nothing to do, never fires
