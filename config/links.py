@@ -7,19 +7,26 @@ into the annotations of the alerts.
 import glob
 import os
 import re
+import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RULES = os.path.join(HERE, "prometheus", "rules", "*.yml")
 # annotation: the setting that its URL begins with
 ANNOTATIONS = {"runbook_url": "RUNBOOKS", "dashboard": "DASHBOARDS"}
+# What is no part of a template, of YAML or of a link in a chat.
+BASE = re.compile(r"https?://[^\s\"'{}<>|\\$]+")
 LINE = re.compile(r'^(\s*(%s):\s*"?)[^"\s]*/([^/"\s]+"?\s*)$' % "|".join(ANNOTATIONS), re.M)
 
 
-def read():
+def read(path=os.path.join(HERE, "links.conf")):
     """{"RUNBOOKS": base URL, "DASHBOARDS": base URL}"""
-    with open(os.path.join(HERE, "links.conf")) as text:
+    with open(path) as text:
         pairs = [line.strip().split("=", 1) for line in text if re.match(r"\w+=", line)]
-    return {name: value.strip("\"'").rstrip("/") for name, value in pairs}
+    found = {name: value.strip("\"'").rstrip("/") for name, value in pairs}
+    for name, value in found.items():
+        if not BASE.fullmatch(value):
+            raise ValueError("links.conf: %s is no address of a folder: %s" % (name, value))
+    return found
 
 
 def rewritten(text, links):
@@ -27,7 +34,10 @@ def rewritten(text, links):
 
 
 def main():
-    links = read()
+    try:
+        links = read()
+    except ValueError as why:
+        sys.exit("links.py: %s" % why)
     for path in sorted(glob.glob(RULES)):
         with open(path) as file:
             text = file.read()

@@ -178,6 +178,60 @@ class Alertmanager(unittest.TestCase):
         self.assertEqual(notice.runbook, one["annotations"]["runbook_url"])
         self.assertEqual(notice.dashboard, one["annotations"]["dashboard"])
         self.assertIn(one["annotations"]["summary"], notice.text)
+        if receiver == "pagerduty":
+            payload = notice.body["payload"]
+            self.assertEqual((payload["class"], payload["component"]), (name, one["labels"]["component"]))
+
+    def told(self, name, count=1):
+        """All that PagerDuty and the chat of the queue were told of it, that many times each."""
+        scratch.wait_for(lambda: self.pager.faults or all(
+            len(self.pager.found(receiver=one, alert=name)) >= count for one in ("pagerduty", "chat-queue")),
+            "%s is told" % name, 20)
+        self.assertEqual(self.pager.faults, [])
+        return self.pager.found(alert=name)
+
+    def test_what_a_server_names_is_no_markup(self):
+        """A group may have any name: <!channel> would call everybody."""
+        group = "<!channel>\n<http://evil|here>"
+        self.server.post([alert("ConsumerGroupStalled", {**self.rules["ConsumerGroupStalled"], "annotations": {
+            "summary": "Group %s has stopped" % group, "description": "Group %s has." % group,
+            "runbook_url": "https://r/A.md", "dashboard": "https://d/a"}}, target="events", instance="one:10071")])
+        for notice in self.told("ConsumerGroupStalled"):
+            self.assertIn("Group \u2039!channel\u203a \u2039http://evil|here\u203a has stopped: Group ", notice.text)
+            told = json.dumps(notice.body)
+            self.assertEqual([word for word in ("<!", "<http://evil", "\\\\n<") if word in told], [])
+        self.assertNotIn("\n", self.pager.found(receiver="pagerduty")[0].body["payload"]["summary"])
+
+    def test_a_thousand_at_once_are_a_short_message(self):
+        """A chat refuses a long one, PagerDuty leaves out all details."""
+        self.server.post([self.of("ConsumerGroupStalled", target="events", group="g-%d" % n, topic="t" * 200)
+                          for n in range(1000)])
+        for notice in self.told("ConsumerGroupStalled"):
+            self.assertLess(len(json.dumps(notice.body)), 20000)
+            self.assertIn("\n10 of 1000 alerts", notice.text)
+
+    def test_a_message_is_about_one_alert_and_target(self):
+        self.server.post([self.of("ConsumerGroupStalled", target=target, group=group)
+                          for target in ("a", "b") for group in ("g", "h")])
+        notices = self.told("ConsumerGroupStalled", 2)
+        self.assertEqual(sorted((n.receiver, n.target) for n in notices),
+                         [(name, target) for name in ("chat-queue", "pagerduty") for target in "ab"])
+
+    def test_the_message_names_one_that_still_fires(self):
+        of = {group: dict(self.of("ConsumerGroupStalled", target="a", group=group), annotations={
+            "summary": "Group %s" % group, "description": "d", "runbook_url": "https://r/A.md"}) for group in "gh"}
+        self.server.post(list(of.values()))
+        self.told("ConsumerGroupStalled")
+        self.server.post([{**of["g"], "endsAt": "2020-01-01T00:00:00Z"}, of["h"]])
+        last = [n for n in self.told("ConsumerGroupStalled", 2) if n.receiver == "pagerduty"][-1]
+        self.assertEqual((last.state, last.text), ("firing", "Group h: d"))
+        self.assertTrue(last.body["payload"]["summary"].endswith(": Group h"))
+
+    def test_what_says_nothing_of_itself_is_told(self):
+        """An alert of somebody else's, without links and texts."""
+        self.server.post([alert("Foreign", target="", severity="critical")])
+        scratch.wait_for(lambda: self.pager.found(receiver="pagerduty", alert="Foreign"), "it is told", 20)
+        self.assertEqual(self.pager.faults, [])
 
     def inhibited(self):
         """{(name, target)}"""
@@ -215,7 +269,8 @@ class Alertmanager(unittest.TestCase):
             {("DatatierTargetDown", "a"), ("RedisHighEvictionRate", "b")},
             self.of("DatatierExporterDown"), self.of("DatatierTargetDown", target="a"),
             self.of("RedisHighEvictionRate", target="b"),
-            self.of("RedisHighEvictionRate", target="c", instance="two:10071"))
+            self.of("RedisHighEvictionRate", target="c", instance="two:10071"),
+            alert("Foreign", job="another", instance="one:10071"))
 
     def test_labels_that_both_lack_inhibit_nothing(self):
         """They are equal to Alertmanager."""

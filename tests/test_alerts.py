@@ -102,6 +102,13 @@ class Rules(unittest.TestCase):
             self.assertEqual(part.get("scrape_timeout", in_rule + "s"), in_rule + "s")
         self.assertIn("scrape_timeout", scrape["global"])
 
+    def test_what_is_taken_out_is_forgotten_before_it_alerts(self):
+        """Its probe fails until then, and 15 s longer where the scrape is so old."""
+        with open(os.path.join(cases.CONFIG, "prometheus", "scrape.yml")) as text:
+            forgotten = re.search(r"(?m)^#        refresh_interval: (\w+)$", text.read()).group(1)
+        rule = next(r for r in alerts("exporter") if r["alert"] == "DatatierTargetDown")
+        self.assertLess(cases.seconds(forgotten) + 15, cases.seconds(rule["for"]))
+
 
 class Cases(unittest.TestCase):
     @classmethod

@@ -1,10 +1,12 @@
 """The dashboards and their links: as generated, of a form that Grafana 9 to 12
 read, about metrics and labels that there are, with every alert on a panel."""
+import collections
 import glob
 import json
 import os
 import re
 import sys
+import tempfile
 import unittest
 from unittest import mock
 
@@ -73,7 +75,7 @@ VARIABLES = {
     "query": {"type": {"query"}, "name": str, "label": str, "datasource": SOURCE, "definition": str,
               "query": {"query": str, "refId": str}, "regex": str, "sort": {1}, "refresh": {2}, "multi": {True},
               "includeAll": {True}, "hide": {0}, "skipUrlSync": bool, "options": list,
-              "current": {"selected": bool, "text": list, "value": list}},
+              "current": {"selected": bool, "text": {("All",)}, "value": {("$__all",)}}},
 }
 DASHBOARD = {
     "id": {None}, "uid": UIDS, "title": str, "tags": [{"datatier"}], "schemaVersion": {36}, "version": int,
@@ -179,6 +181,19 @@ class Generated(unittest.TestCase):
             self.assertTrue(links.rewritten(text, links.read()) == text,
                             os.path.basename(path) + ": run make links")
 
+    def test_what_a_base_may_be(self):
+        good = {"https://wiki/w?a=b&c=#/runbooks": "https://wiki/w?a=b&c=#/runbooks", "http://h:1/a/": "http://h:1/a",
+                "'https://h/a b'": None, "\"https://h/a\"": "https://h/a", "h/a": None, "https://h/a|b": None,
+                "https://h/{{a": None, "": None}
+        for text, wanted in good.items():
+            with tempfile.NamedTemporaryFile("w") as conf, self.subTest(text):
+                conf.write("# x=y\nRUNBOOKS=%s\nDASHBOARDS=https://g/d\n" % text)
+                conf.flush()
+                if wanted:
+                    self.assertEqual(links.read(conf.name), {"RUNBOOKS": wanted, "DASHBOARDS": "https://g/d"})
+                else:
+                    self.assertRaisesRegex(ValueError, "RUNBOOKS is no", links.read, conf.name)
+
     def test_other_links_change_nothing_else(self):
         other = {"RUNBOOKS": "http://wiki:8080/a/b", "DASHBOARDS": "http://graphs/d"}
         changed = 0
@@ -198,7 +213,7 @@ class Generated(unittest.TestCase):
 # ---- expressions ----
 
 class Checker(sense.Checker):
-    """Knows besides what dashboards use: time(), topk(), and Prometheus' own series."""
+    """Knows besides what dashboards use: time(), topk() and bottomk(), and Prometheus' own series."""
 
     PROMETHEUS = {"ALERTS": {"alertname", "alertstate", "severity", "component", "target", "job"},
                   "scrape_duration_seconds": reference.SCRAPED, "scrape_samples_scraped": reference.SCRAPED}
@@ -210,12 +225,15 @@ class Checker(sense.Checker):
                 self.recorded[name] = {frozenset({*declared[0].labels, "exported_instance", "job"})}
 
     def aggregate(self, node):
-        return self.shapes(node.args[-1]) if node.function == "topk" else super().aggregate(node)
+        return self.shapes(node.args[-1]) if node.function in FEW else super().aggregate(node)
 
     def call(self, node):
         return None if node.function == "time" else super().call(node)
 
 
+FEW = {"topk", "bottomk"}
+# Labels that have thousands of values; group is one of the exporter's own, too.
+MANY = collections.defaultdict(lambda: re.compile("{{(group|topic|command)}}"), exporter=re.compile("{{topic}}"))
 VALUES = {"job": "datatier", "target": "chat", "__rate_interval": "1m"}
 
 
@@ -248,6 +266,16 @@ class Expressions(unittest.TestCase):
                         has = {label for label, _, _ in node.matchers}
                         for shape in checker.shapes(node):
                             self.assertLessEqual({"job", "target"} & shape, has, query["expr"])
+
+    def test_no_graph_has_thousands_of_lines(self):
+        """With a label of many values they are the few largest or smallest, or those in trouble."""
+        for name, one in dashboards.load().items():
+            queries = [(panel, query) for panel in one["panels"] if panel["type"] != "table"
+                       for query in panel.get("targets", []) if MANY[name].search(query["legendFormat"])]
+            for panel, query in queries:
+                tree = promql.parse(dashboards.replace(query["expr"], VALUES))
+                self.assertIn(getattr(tree, "function", None) or tree.op, FEW | {">"},
+                              "%s / %s" % (name, panel["title"]))
 
     def test_choices_and_marks(self):
         checker = Checker()
@@ -318,6 +346,35 @@ class Alerts(unittest.TestCase):
                          if panel["id"] in [p["id"] for uid, p in self.panels[alert] if uid == one["uid"]]}
                 for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]:
                     self.assertIn(step["value"], known, panel["title"])
+
+    @staticmethod
+    def looks(expression):
+        """How it looks at metrics: {(function, name): {quantile, or window}}."""
+        found = {}
+        for call in (n for n in promql.walk(promql.parse(expression)) if isinstance(n, promql.Call)):
+            for series in (n for n in promql.walk(call) if isinstance(n, promql.Selector)):
+                if call.function == "histogram_quantile":
+                    found.setdefault((call.function, series.name), set()).add(call.args[0].value)
+                elif call.function in ("increase", "delta"):
+                    found.setdefault((call.function, series.name), set()).add(series.range)
+        return found
+
+    def test_a_threshold_is_drawn_over_what_it_is_about(self):
+        """The quantile of its rule, and what it counts in the window of its rule."""
+        seen = set()
+        for alert, rule in self.rules.items():
+            wanted = self.looks(rule["expr"])
+            for uid, panel in self.panels[alert]:
+                if not panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]:
+                    continue
+                shown = {}
+                for query in panel["targets"]:
+                    for key, values in self.looks(dashboards.replace(query["expr"], VALUES)).items():
+                        shown.setdefault(key, set()).update(values)
+                for key in set(wanted) & set(shown):
+                    seen.add(key)
+                    self.assertTrue(wanted[key] & shown[key], "%s / %s" % (uid, panel["title"]))
+        self.assertGreater(len(seen), 12)
 
     def test_what_the_demo_cannot_feed_is_there(self):
         titles = {(name, p["title"]) for name, one in dashboards.load().items() for p in one["panels"]}

@@ -11,7 +11,7 @@ COMPONENT.yml, beside this file, has them in short:
       fires:                          # a case; more of a kind have a comma and words behind
         expect: {label: value, summary: ..., description: ...}
         name{label="value"}: VALUES
-      below: ...                      # just below the threshold, never fires
+      below: ...                      # just below the threshold, or at it if that is quiet; never fires
       few, one of ten fails: ...      # ratios and quantiles: one among few events, never fires
       edge, the server restarts: ...  # what else must never fire
       idle: ...                       # with nothing to do, never fires
@@ -39,6 +39,10 @@ import reference
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG = os.path.join(reference.TOP, "config")
+sys.path.insert(0, CONFIG)
+
+import links	# noqa: E402
+
 RULES = os.path.join(CONFIG, "prometheus", "rules")
 INTERVAL = 15		# seconds between scrapes, and between evaluations
 SCRAPES = 80		# of a case
@@ -71,16 +75,10 @@ def load(path):
         return yaml.safe_load(text)
 
 
-def links():
-    """The base addresses of config/links.conf."""
-    with open(os.path.join(CONFIG, "links.conf")) as text:
-        return dict(re.findall(r"^(\w+)=(\S+)$", text.read(), re.M))
-
-
 def addresses(alert, component):
     """The annotations that follow from the name of an alert and its component."""
     dashboard = {"websocket": "messaging", "search": "messaging"}.get(component, component)
-    bases = links()
+    bases = links.read()
     return {"runbook_url": "%s/%s.md" % (bases["RUNBOOKS"], alert),
             "dashboard": "%s/datatier-%s" % (bases["DASHBOARDS"], dashboard)}
 

@@ -36,6 +36,11 @@ class Checker:
     def __init__(self, recorded=None):
         self.recorded = recorded or {}
 
+    @staticmethod
+    def alone(node):
+        """What `up` has where each target is scraped by itself, when it is asked for."""
+        return {label for label, _, _ in node.matchers} & reference.SCRAPED_ALONE if node.name == "up" else set()
+
     def selector(self, node):
         if node.name in self.recorded:
             shapes, closed = self.recorded[node.name], {}
@@ -44,7 +49,7 @@ class Checker:
                 found, added = reference.metrics(node.name)
             except KeyError:
                 raise Nonsense("there is no metric %s" % node.name) from None
-            shapes = {frozenset(set(m.labels) | added | reference.SCRAPED) for m in found}
+            shapes = {frozenset(set(m.labels) | added | reference.SCRAPED | self.alone(node)) for m in found}
             closed = {label: merged(m.labels[label] or () for m in found if label in m.labels)
                       for m in found for label, values in m.labels.items() if values}
         for label, op, value in node.matchers:

@@ -28,6 +28,8 @@ NOT_FED = {
     ("redis", "Replication lag"): "there is no replica",
     ("redis", "Reads seen for the shares of the prefixes"): "no key_prefixes are set",
     ("queue", "Messages that wait, by the time they have"): "none does while consumers are well",
+    ("queue", "Messages lost to retention, and offsets that went back, in 5 minutes"): "none is, none does",
+    ("queue", "Partitions in trouble"): "none is",
     ("messaging", "Fewer open connections than 5 minutes ago"): "it takes more than 5 minutes",
     ("exporter", "Groups that failed"): "none fails",
     ("exporter", "Rows refused in 10 minutes"): "none is refused",
