@@ -129,7 +129,8 @@ const struct collector collector = {
 	COLLECTOR_HEAD,
 	.name = "application",
 	.about = "A service's own metrics page, text 0.0.4 or OpenMetrics, over HTTP: its families "
-		 "of the contract, summed over all other labels and over the instances.",
+		 "of the contract, summed over all other labels and over the instances; counters "
+		 "begin at 0 when an instance is first read.",
 	.groups = application_groups,
 	.ngroups = APPLICATION_GROUPS,
 	.options = application_options,

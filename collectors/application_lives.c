@@ -2,8 +2,9 @@
  * application_lives.c - counters that never fall, of processes that do.
  *
  * What an instance counted is past + last: the sum of what its former processes
- * had when they were last seen, and what the present one has.  When a counter
- * is lower than on the page before:
+ * had when they were last seen, and what the present one has; less what the
+ * first one had when it was first seen.  When a counter is lower than on the
+ * page before:
  *
  *   - process_start_time_seconds has changed, or where that does not say it more
  *     than half of its counters fell: a new process, the last page is past;
@@ -228,6 +229,25 @@ go_on(struct application_cell *past, const struct application_cell *last,
 	free(lost.bins);
 }
 
+/* What an instance had counted before it was first read is nobody's: the sums
+ * would jump by it when the exporter, or an instance after it, is started, and
+ * rate() would take that for a burst. */
+static void
+begin_at_zero(struct application_cell *past, const struct application_cell *first)
+{
+	struct application_cell minus = { .value = -first->value,
+		.lines = first->lines,
+		.sum = -first->sum,
+		.inf = -application_cell_total(first),
+		.infs = is_histogram(first),
+		.sums = first->sums };
+
+	for (uint32_t i = 0; i < first->nbins; i++)
+		application_cell_add_bin(&minus, first->bins[i].bound, -first->bins[i].count, 1);
+	bury(past, &minus);
+	free(minus.bins);
+}
+
 void
 application_life_go_on(struct application_life *l, const struct application_plan *plan,
     const struct application_page *p)
@@ -237,10 +257,12 @@ application_life_go_on(struct application_life *l, const struct application_plan
 	bool whole = !l->known || is_whole(l, p);
 	bool is_new = l->known && is_new_process(l, plan, p, whole);
 	whole |= is_new;
-	for (unsigned f = 0; f < plan->nfamilies && l->known; f++)
+	for (unsigned f = 0; f < plan->nfamilies; f++)
 		for (unsigned c = 0; c < plan->family[f].ncells && counts(l, plan, f); c++) {
 			unsigned cell = plan->family[f].cell + c;
-			if (!whole)
+			if (!l->known)
+				begin_at_zero(&l->past[cell], &l->page[cell]);
+			else if (!whole)
 				stay(&l->last[cell], &l->page[cell]);
 			go_on(&l->past[cell], &l->last[cell], &l->page[cell], is_new);
 		}

@@ -8,9 +8,9 @@
 /* clang-format off */
 
 /* Buckets are those of the page. */
-#define LATENCY .type = HISTOGRAM, .unit = "seconds", .own_bounds = true, .carried = true
+#define LATENCY .type = HISTOGRAM, .unit = "seconds", .own_bounds = true, .accumulated = true
 /* Of former processes of the service only the state knows. */
-#define COUNTED .type = COUNTER, .carried = true
+#define COUNTED .type = COUNTER, .accumulated = true
 #define VALUES(...) .values = (const char *const[]){ __VA_ARGS__, NULL }
 
 static const struct metric instance_metrics[] = {
@@ -129,7 +129,7 @@ static const struct metric added_metrics[] = {
 	  .help = "From the service's own page, added by the option families, summed over all labels." },
 	[ADDED_GAUGE] = { .name = "added_gauge", .type = GAUGE,
 	  .help = "From the service's own page, added by the option families, summed over all labels." },
-	[ADDED_HISTOGRAM] = { .name = "added_histogram", .type = HISTOGRAM, .own_bounds = true, .carried = true,
+	[ADDED_HISTOGRAM] = { .name = "added_histogram", .type = HISTOGRAM, .own_bounds = true, .accumulated = true,
 	  .help = "From the service's own page, added by the option families, summed over all labels." },
 };
 static const struct label added_labels[] = { { .name = "family" } };

@@ -48,9 +48,6 @@ struct metric {
 	/* Added up in the collector's state and not by the server: goes on
 	 * where it was when a worker process had to be started again. */
 	bool             accumulated;
-	/* Partly so: a new worker process begins with what the server has by
-	 * then, and only what is missing to the last value is added from then on. */
-	bool             carried;
 	/* Every row of the histogram brings its own bounds (put_buckets);
 	 * buckets and nbuckets are empty. */
 	bool             own_bounds;

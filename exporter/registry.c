@@ -135,8 +135,6 @@ check_metric(struct check *ck, const struct metric *m)
 		fault(ck, "help is one full sentence without quotes, backslashes or line ends");
 	if (!isfinite(m->scale))
 		fault(ck, "scale is not finite");
-	if (m->accumulated && m->carried)
-		fault(ck, "either accumulated or carried");
 	check_suffix(ck, m);
 	check_buckets(ck, m);
 }

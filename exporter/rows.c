@@ -339,35 +339,6 @@ add_sample(struct rows *r, const struct metric *m, struct sample *s, const struc
 		bins[i] += from.sum[i];
 }
 
-/* What has to be added to now to have before again, at least. */
-static double
-missing(double before, double now)
-{
-	double more = before - now;
-
-	if (!(more > 0))
-		return 0;
-	while (now + more < before)
-		more = nextafter(more, INFINITY);
-	return more;
-}
-
-/* A carried metric's first value of a new process is there: of the base, only
- * what is missing to it stays. */
-static void
-settle(const struct rows *r, const struct metric *m, const struct sample *s, struct rows *base,
-    struct sample *b)
-{
-	if (m->type != HISTOGRAM) {
-		b->value = missing(b->value, s->value);
-		return;
-	}
-	struct bins now = rows_bins(r, m, s), before = rows_bins(base, m, b);
-	double *bins = base->bins + (before.sum - base->bins);
-	for (unsigned i = 0; i < before.n + 2; i++)
-		bins[i] = now.n == before.n ? missing(bins[i], now.sum[i]) : 0;
-}
-
 /* at[row]: the sample of that metric in that row, or NO_SAMPLE. */
 static void
 samples_by_row(const struct rows *r, unsigned metric, uint32_t *at)
@@ -387,18 +358,8 @@ same_row(const struct rows *r, const struct rows *other, uint32_t row)
 	return r->capseen == 0 ? NO_SAMPLE : *place(r, other->text + o->text, o->len) - 1;
 }
 
-/* In a base, the mask of a row says what is not settled. */
-static bool
-take_unsettled(struct rows *base, uint32_t row, unsigned metric)
-{
-	uint64_t bit = UINT64_C(1) << metric, mask = base->row[row].put;
-
-	base->row[row].put = mask & ~bit;
-	return (mask & bit) != 0;
-}
-
 static void
-add_metric(struct rows *r, unsigned metric, struct rows *base, const uint32_t *at)
+add_metric(struct rows *r, unsigned metric, const struct rows *base, const uint32_t *at)
 {
 	const struct metric *m = &r->group->metrics[metric];
 
@@ -406,26 +367,17 @@ add_metric(struct rows *r, unsigned metric, struct rows *base, const uint32_t *a
 		uint32_t row = same_row(base, r, r->samples[i].row);
 		if (row == NO_SAMPLE || at[row] == NO_SAMPLE)
 			continue;
-		struct sample *b = &base->samples[at[row]];
-		if (m->carried && take_unsettled(base, row, metric))
-			settle(r, m, &r->samples[i], base, b);
-		add_sample(r, m, &r->samples[i], base, b);
+		add_sample(r, m, &r->samples[i], base, &base->samples[at[row]]);
 	}
 }
 
-static bool
-has_base(const struct metric *m)
-{
-	return m->accumulated || m->carried;
-}
-
 void
-rows_add(struct rows *r, struct rows *base)
+rows_add(struct rows *r, const struct rows *base)
 {
 	uint32_t *at = malloc((base->nrows + 1) * sizeof *at);
 
 	for (unsigned m = 0; at != NULL && m < r->group->nmetrics; m++) {
-		if (!has_base(&r->group->metrics[m]))
+		if (!r->group->metrics[m].accumulated)
 			continue;
 		samples_by_row(base, m, at);
 		add_metric(r, m, base, at);
@@ -453,13 +405,11 @@ void
 rows_inherit(struct rows *r, const struct rows *base)
 {
 	for (unsigned m = 0; m < r->group->nmetrics; m++) {
-		if (!has_base(&r->group->metrics[m]))
+		if (!r->group->metrics[m].accumulated)
 			continue;
 		for (uint32_t i = base->head[m]; i != NO_SAMPLE; i = base->samples[i].next) {
 			const struct sample *b = &base->samples[i];
 			const struct label_row *row = &base->row[b->row];
-			if (!(row->put & UINT64_C(1) << m))
-				continue; /* settled: published since, and gone */
 			begin_text(r, base->text + row->text, row->len);
 			if (r->now != NO_SAMPLE && !(r->row[r->now].put & UINT64_C(1) << m))
 				inherit_sample(r, m, base, b);
@@ -471,7 +421,7 @@ bool
 rows_cover(const struct rows *r, const struct rows *old)
 {
 	for (unsigned m = 0; m < old->group->nmetrics; m++) {
-		if (!has_base(&old->group->metrics[m]))
+		if (!old->group->metrics[m].accumulated)
 			continue;
 		for (uint32_t i = old->head[m]; i != NO_SAMPLE; i = old->samples[i].next) {
 			uint32_t row = same_row(r, old, old->samples[i].row);

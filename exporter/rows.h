@@ -84,12 +84,11 @@ struct bins {                 /* a histogram as it lies in rows.bins */
 struct bins rows_bins(const struct rows *, const struct metric *, const struct sample *);
 
 /* The counters of a new worker go on where those of the old one were: adds what
- * base has to the accumulated metrics of the same row, and what is missing (by
- * the first value of the new one) to the carried ones. */
-void rows_add(struct rows *, struct rows *base);
-/* Copies the accumulated and carried metrics of the rows that are only in base. */
+ * base has to the accumulated metrics of the same row. */
+void rows_add(struct rows *, const struct rows *base);
+/* Copies the accumulated metrics of the rows that are only in base. */
 void rows_inherit(struct rows *, const struct rows *base);
-/* Does r have all that old has of accumulated and carried metrics? */
+/* Does r have all that old has of accumulated metrics? */
 bool rows_cover(const struct rows *r, const struct rows *old);
 
 #endif

@@ -24,6 +24,7 @@ struct harness {
 	enum outcome            outcome[APPLICATION_GROUPS];
 	char                    why[APPLICATION_GROUPS][WHY_MAX];
 	struct buf              page;
+	bool                    first_sight; /* nothing is known of the instances */
 };
 
 static const char *const harness_none[] = { NULL };
@@ -56,10 +57,20 @@ static inline void harness_begin(struct harness *h, const char *url)
 	buf_free(&faults);
 }
 
+/* As if empty pages had been read before, so that the first one counts in full. */
+static inline enum outcome harness_known(struct harness *h)
+{
+	enum outcome outcome = collector.connect(&h->sc);
+
+	for (unsigned i = 0; i < h->state.ninstances; i++)
+		h->state.instances[i].life.known = !h->first_sight;
+	return outcome;
+}
+
 static inline void harness_connect(struct harness *h)
 {
 	h->sc.why[0] = '\0';
-	if (h->state.multi == NULL && collector.connect(&h->sc) != DONE)
+	if (h->state.multi == NULL && harness_known(h) != DONE)
 		abort();
 }
 
@@ -98,7 +109,7 @@ static inline enum outcome harness_scrape(struct harness *h, int64_t ns)
 	h->sc.until = deadline_in(ns);
 	h->sc.why[0] = '\0';
 	if (h->state.multi == NULL)
-		outcome = collector.connect(&h->sc);
+		outcome = harness_known(h);
 	if (outcome == DONE)
 		outcome = collector.ask(&h->sc);
 	if (outcome == DONE)

@@ -8,6 +8,38 @@
 #define RECEIVED(n) "messages_received_total{status=\"success\"} " #n "\n"
 #define START(n) "process_start_time_seconds " #n "\n"
 
+/* Or an exporter that is started again would look like a burst. */
+static void
+what_was_counted_before_the_first_page_is_nobodys(void **unused)
+{
+	struct harness h;
+
+	(void)unused;
+	harness_begin(&h, TWO);
+	h.first_sight = true;
+	harness_page(&h, 0, SENT(100) "ws_active_connections 5\n" API("1", 3) API_END(9, 10.5));
+	assert_false(harness_page(&h, 1, "<html>\n"));
+	harness_collect(&h);
+	has(&h, "messages_sent_total{status=\"success\"} 0");
+	has(&h, "ws_active_connections 5");
+	has(&h, OUT("1.0", 0));
+	has(&h, OUT("+Inf", 0));
+	has(&h, "message_api_latency_seconds_sum{endpoint=\"send\"} 0");
+	/* An instance that comes later does not make the sum jump, either, and what
+	 * is new on a page that is known counts in full. */
+	harness_page(&h, 0, SENT(103) RECEIVED(2) API("1", 4) API_END(11, 12.5));
+	page(&h, 1, SENT(5000) API("1", 70) API_END(90, 99));
+	has(&h, "messages_sent_total{status=\"success\"} 3");
+	has(&h, "messages_received_total{status=\"success\"} 2");
+	has(&h, OUT("1.0", 1));
+	has(&h, OUT("+Inf", 2));
+	has(&h, "message_api_latency_seconds_sum{endpoint=\"send\"} 2");
+	page(&h, 1, SENT(2) API("1", 1) API_END(1, 1)); /* started again */
+	has(&h, "messages_sent_total{status=\"success\"} 5");
+	has(&h, OUT("+Inf", 3));
+	harness_end(&h);
+}
+
 static void
 a_new_process_is_added_to_the_old_one(void **unused)
 {
@@ -189,8 +221,9 @@ a_bad_line_that_stays_hides_no_restart(void **unused)
 
 	(void)unused;
 	harness_begin(&h, ONE);
-	page(&h, 0, "broken line\n" SENT(100));
-	page(&h, 0, "broken line\n" SENT(100));
+	h.first_sight = true;
+	page(&h, 0, "broken line\n" SENT(50));
+	page(&h, 0, "broken line\n" SENT(150));
 	page(&h, 0, "broken line\n" SENT(7));
 	has(&h, "messages_sent_total{status=\"success\"} 107");
 	for (unsigned n = 0; n < 30; n++) /* one more has come to stay */
@@ -204,6 +237,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_counted_before_the_first_page_is_nobodys),
 		cmocka_unit_test(a_new_process_is_added_to_the_old_one),
 		cmocka_unit_test(without_a_start_time_most_counters_must_fall),
 		cmocka_unit_test(series_that_go_away_count_nothing),

@@ -53,8 +53,6 @@ static const struct { struct metric m; const char *fault; } bad_metrics[] = {
 	{ { .name = "x", .type = HISTOGRAM, .help = "An x.", .buckets = infinite, .nbuckets = 2 }, "not finite" },
 	{ { .name = "x", .type = HISTOGRAM, .help = "An x.", .buckets = rising, .nbuckets = 33 }, "bounds" },
 	{ { .name = "x", .type = GAUGE, .help = "An x.", .own_bounds = true }, "only a histogram" },
-	{ { .name = "x_total", .type = COUNTER, .help = "An x.", .accumulated = true, .carried = true },
-	    "either accumulated or carried" },
 	{ { .name = "x", .type = HISTOGRAM, .help = "An x.", .own_bounds = true, .buckets = rising,
 	    .nbuckets = 2 }, "none of its own" },
 	{ { .name = "x", .type = (enum metric_type)9, .help = "An x." }, "unknown type" },

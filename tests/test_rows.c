@@ -16,15 +16,14 @@
 
 /* clang-format off */
 static const double bounds[] = { 1, 10 };
-enum { CALLS, LEVEL, TIME, ABOUT, OWN, KEPT };
+enum { CALLS, LEVEL, TIME, ABOUT, OWN };
 static const struct metric metrics[] = {
 	[CALLS] = { .name = "t_calls_total", .type = COUNTER, .accumulated = true, .help = "C." },
 	[LEVEL] = { .name = "t_level", .type = GAUGE, .scale = 0.001, .source = "level_ms", .help = "L." },
 	[TIME] = { .name = "t_time_seconds", .type = HISTOGRAM, .accumulated = true, .unit = "seconds",
 	    .buckets = bounds, .nbuckets = COUNT(bounds), .help = "T." },
 	[ABOUT] = { .name = "t_info", .type = INFO, .help = "I." },
-	[OWN] = { .name = "t_own", .type = HISTOGRAM, .own_bounds = true, .carried = true, .help = "O." },
-	[KEPT] = { .name = "t_kept_total", .type = COUNTER, .carried = true, .help = "K." },
+	[OWN] = { .name = "t_own", .type = HISTOGRAM, .own_bounds = true, .accumulated = true, .help = "O." },
 };
 static const char *const colours[] = { "red", "green", NULL };
 static const struct label labels[] = { { "name", NULL }, { "colour", colours } };
@@ -100,7 +99,7 @@ static void
 a_row_too_many_is_refused_with_its_samples(void **state)
 {
 	struct rows *r = rows_new(&group);
-	char name[8];
+	char name[16];
 	(void)state;
 
 	for (int i = 0; i < 10; i++) {
@@ -167,6 +166,7 @@ static void
 accumulated_values_go_on_from_a_base(void **state)
 {
 	static const double old_count[] = { 1, 2, 3 }, new_count[] = { 10, 0, 0 };
+	static const double own[] = { 0.5, 7 }, other[] = { 1, 7 };
 	struct rows *base = rows_new(&group), *published = rows_new(&group), *r = rows_new(&group);
 	(void)state;
 
@@ -174,16 +174,21 @@ accumulated_values_go_on_from_a_base(void **state)
 	rows_put(published, CALLS, 100);
 	rows_put(published, LEVEL, 7);
 	rows_put_histogram(published, TIME, 50, old_count);
+	rows_put_buckets(published, OWN, 2, own, 50, old_count);
+	begin(published, "new", "green");
+	rows_put_buckets(published, OWN, 2, other, 50, old_count);
 	begin(published, "gone", "red");
 	rows_put(published, CALLS, 9);
 	rows_inherit(base, published);
 
 	begin(r, "new", "green");
 	rows_put(r, CALLS, 5);
+	rows_put_buckets(r, OWN, 2, own, 4, new_count);
 	begin(r, "a", "red");
 	rows_put(r, CALLS, 1);
 	rows_put(r, LEVEL, 3);
 	rows_put_histogram(r, TIME, 4, new_count);
+	rows_put_buckets(r, OWN, 2, own, 4, new_count);
 	rows_add(r, base);
 	assert_true(value(r, CALLS, 0) == 5);
 	assert_true(value(r, CALLS, 1) == 101);
@@ -191,6 +196,10 @@ accumulated_values_go_on_from_a_base(void **state)
 	const double *bins = r->bins + (uint32_t)value(r, TIME, 1);
 	assert_true(bins[0] == 54 && bins[1] == 11 && bins[2] == 2 && bins[3] == 3);
 	assert_true(value(base, LEVEL, 0) == -1);
+	struct bins b = rows_bins(r, &metrics[OWN], &r->samples[r->head[OWN]]);
+	assert_true(b.count[0] == 10 && *b.sum == 4); /* other bounds: another histogram */
+	b = rows_bins(r, &metrics[OWN], &r->samples[r->tail[OWN]]);
+	assert_true(b.count[0] == 11 && b.count[2] == 3 && *b.sum == 54);
 
 	/* a second death: what was not published since is still known */
 	struct rows *next = rows_new(&group);
@@ -199,58 +208,6 @@ accumulated_values_go_on_from_a_base(void **state)
 	assert_true(value(next, CALLS, 1) == 101);
 	assert_int_equal(next->nrows, 3);
 	assert_true(value(next, CALLS, 2) == 9);
-	rows_drop(next);
-	rows_drop(base);
-	rows_drop(published);
-	rows_drop(r);
-}
-
-static void
-carried_values_get_what_is_missing(void **state)
-{
-	static const double own[] = { 0.5, 7 }, other[] = { 1, 7 };
-	static const double old_count[] = { 1, 20, 3 }, new_count[] = { 2, 5, 3 };
-	struct rows *base = rows_new(&group), *published = rows_new(&group), *r = rows_new(&group);
-	(void)state;
-
-	begin(published, "a", "red");
-	rows_put(published, KEPT, 100.1);
-	rows_put_buckets(published, OWN, 2, own, 9.1, old_count);
-	begin(published, "b", "red");
-	rows_put(published, KEPT, 5);
-	rows_put_buckets(published, OWN, 2, other, 9, old_count);
-	begin(published, "late", "red");
-	rows_put(published, KEPT, 40);
-	rows_inherit(base, published);
-
-	for (int i = 0; i < 2; i++) { /* the first value settles it, the second goes on */
-		rows_reset(r);
-		begin(r, "a", "red");
-		rows_put(r, KEPT, 30.3 + i);
-		rows_put_buckets(r, OWN, 2, own, 4.7, new_count);
-		begin(r, "b", "red");
-		rows_put(r, KEPT, 7 + i); /* more than there was: nothing is missing */
-		rows_put_buckets(r, OWN, 2, own, 4, new_count);
-		rows_add(r, base);
-		assert_true(value(r, KEPT, 0) >= 100.1 + i && value(r, KEPT, 0) < 100.11 + i);
-		assert_true(value(r, KEPT, 1) == 7 + i);
-		struct bins b = rows_bins(r, &metrics[OWN], &r->samples[r->head[OWN]]);
-		assert_true(b.count[0] == 2 && b.count[1] == 20 && b.count[2] == 3);
-		assert_true(*b.sum >= 9.1 && *b.sum < 9.11);
-		b = rows_bins(r, &metrics[OWN], &r->samples[r->tail[OWN]]);
-		assert_true(b.count[1] == 5 && *b.sum == 4); /* other bounds */
-	}
-	/* Another death: the sum so far, and what has not come yet. */
-	struct rows *next = rows_new(&group);
-	rows_inherit(next, r);
-	rows_inherit(next, base);
-	assert_int_equal(next->nrows, 3);
-	assert_true(value(next, KEPT, 0) > 101 && value(next, KEPT, 2) == 40);
-	rows_reset(r);
-	begin(r, "late", "red");
-	rows_put(r, KEPT, 1);
-	rows_add(r, next);
-	assert_true(value(r, KEPT, 0) == 40);
 	rows_drop(next);
 	rows_drop(base);
 	rows_drop(published);
@@ -401,7 +358,6 @@ main(void)
 		cmocka_unit_test(values_that_a_type_cannot_have_are_refused),
 		cmocka_unit_test(a_put_without_a_row_is_dropped),
 		cmocka_unit_test(accumulated_values_go_on_from_a_base),
-		cmocka_unit_test(carried_values_get_what_is_missing),
 		cmocka_unit_test(records_are_replayed_with_scale),
 		cmocka_unit_test(a_row_may_bring_bounds_of_its_own),
 		cmocka_unit_test(bounds_of_a_row_are_not_believed),

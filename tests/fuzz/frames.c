@@ -17,8 +17,8 @@ static const struct metric metrics[] = {
 	{ .name = "t_level", .type = GAUGE, .help = "L." },
 	{ .name = "t_time", .type = HISTOGRAM, .accumulated = true, .buckets = bounds,
 	    .nbuckets = COUNT(bounds), .help = "T." },
-	{ .name = "t_own", .type = HISTOGRAM, .own_bounds = true, .carried = true, .help = "O." },
-	{ .name = "t_kept_total", .type = COUNTER, .carried = true, .help = "K." },
+	{ .name = "t_own", .type = HISTOGRAM, .own_bounds = true, .accumulated = true, .help = "O." },
+	{ .name = "t_kept_total", .type = COUNTER, .accumulated = true, .help = "K." },
 };
 static const char *const colours[] = { "red", "green", NULL };
 static const struct label labels[] = { { "name", NULL }, { "colour", colours } };
