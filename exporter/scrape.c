@@ -151,13 +151,13 @@ wait_all(struct plan *p, struct deadline until)
 
 /* False: out of memory. */
 static bool
-collect(struct plan *p, struct deadline until)
+collect(struct fleet *f, struct plan *p, struct deadline until)
 {
 	for (size_t i = 0; i < p->n; i++)
 		ask(&p->asked[i], until, true);
 	bool good = self_begin(p->own);
 	if (good && p->whole)
-		self_process(p->own);
+		self_processes(p->own, f);
 	wait_all(p, until);
 	return good;
 }
@@ -215,7 +215,7 @@ scrape_run(struct fleet *f, const struct http_scrape *req, struct buf *body)
 		plan_free(&p);
 		return too_large(body);
 	}
-	bool good = collect(&p, req->until) && write_views(f, &p, req->openmetrics, body);
+	bool good = collect(f, &p, req->until) && write_views(f, &p, req->openmetrics, body);
 	drop_views(&p);
 	return good ? 200 : too_large(body);
 }
@@ -246,7 +246,7 @@ scrape_probe(struct fleet *f, const struct http_scrape *req, struct buf *body, s
 		too_large(body);
 		return -1;
 	}
-	bool good = collect(&p, req->until);
+	bool good = collect(f, &p, req->until);
 	for (size_t i = 0; i < p.n; i++) {
 		struct target *t = p.asked[i].target;
 		pthread_mutex_lock(&t->lock);

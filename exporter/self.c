@@ -194,13 +194,23 @@ add_target(struct rows **sets, const struct self_target *st, int64_t now)
 }
 
 static void
+add_restarts(struct rows *r, const struct fleet *f)
+{
+	for (size_t i = 0; i < f->nworkers; i++) {
+		const char *collector_name;
+		uint64_t restarts = worker_restarts(f->workers[i], &collector_name);
+		begin_row(r, &collector_name);
+		rows_put(r, WORKER_RESTARTS, (double)restarts);
+	}
+}
+
+static void
 add_workers(struct rows *r, const struct fleet *f)
 {
 	for (size_t i = 0; i < f->nworkers; i++) {
 		struct worker_stats s;
 		worker_stats(f->workers[i], &s);
 		begin_row(r, (const char *[]){ s.collector });
-		rows_put(r, WORKER_RESTARTS, (double)s.restarts);
 		rows_put(r, WORKER_CPU, s.cpu_seconds);
 		if (s.pid != 0)
 			rows_put(r, WORKER_MEMORY, s.resident_bytes);
@@ -263,9 +273,10 @@ self_begin(struct rows **sets)
 }
 
 void
-self_process(struct rows **sets)
+self_processes(struct rows **sets, const struct fleet *f)
 {
 	add_process(sets[PROCESS]);
+	add_workers(sets[WORKERS], f);
 }
 
 void
@@ -278,6 +289,6 @@ self_scraped(
 		add_target(sets, &list[i], now);
 	if (!whole)
 		return;
-	add_workers(sets[WORKERS], f);
+	add_restarts(sets[WORKERS], f);
 	add_scrapes(sets);
 }

@@ -19,8 +19,9 @@ struct self_target { /* a target of this scrape */
 /* One set per group of self_collector, which the caller drops.  False: out of
  * memory, and sets may be NULL. */
 bool self_begin(struct rows **sets);
-/* The process itself: system calls, made while the targets collect. */
-void self_process(struct rows **sets);
+/* What the exporter's processes take: system calls, made while the targets
+ * collect. */
+void self_processes(struct rows **sets, const struct fleet *);
 /* What the scrape came to, once they have; whole: also what is not about
  * single targets. */
 void self_scraped(

@@ -322,6 +322,16 @@ worker_stats(struct worker *w, struct worker_stats *s)
 	pthread_mutex_unlock(&w->lock);
 }
 
+uint64_t
+worker_restarts(struct worker *w, const char **name)
+{
+	pthread_mutex_lock(&w->lock);
+	uint64_t restarts = w->restarts;
+	pthread_mutex_unlock(&w->lock);
+	*name = w->collector->name;
+	return restarts;
+}
+
 struct worker *
 worker_start(
     const struct collector *c, struct target **targets, uint32_t n, const struct worker_stats *past)
