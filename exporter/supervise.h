@@ -41,7 +41,7 @@ bool worker_kick(
  * on too long. */
 void worker_overdue(struct worker *, int64_t overdue);
 
-void worker_stats(struct worker *, struct worker_stats *);
+void     worker_stats(struct worker *, struct worker_stats *);
 /* Of these only the restarts: no system call. */
 uint64_t worker_restarts(struct worker *, const char **collector);
 
