@@ -4,6 +4,7 @@
 #include "frame.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -45,42 +46,71 @@ frame_send(int fd, struct buf *out, bool wait)
 	return good;
 }
 
-/* Sees to it that len bytes of the next frame are there. */
-static bool
-have(struct frame_reader *r, size_t len)
+/* Bytes of the next frame that are known to be missing: its head first. */
+static size_t
+missing(const struct frame_reader *r)
+{
+	size_t there = r->bytes.len - r->at, whole = sizeof(struct frame);
+	struct frame f;
+
+	if (there >= whole) {
+		memcpy(&f, r->bytes.ptr + r->at, sizeof f);
+		whole += f.len;
+	}
+	return whole > there ? whole - there : 0;
+}
+
+bool
+frame_receive(struct frame_reader *r)
 {
 	struct buf *b = &r->bytes;
+	size_t most = missing(r);
+	ssize_t n;
 
-	while (b->len - r->at < len) {
-		if (r->at > 0) {
-			memmove(b->ptr, b->ptr + r->at, b->len - r->at);
-			b->len -= r->at;
-			r->at = 0;
-		}
-		size_t missing = len - b->len;
-		size_t most = missing > READ_AT_ONCE ? missing : READ_AT_ONCE;
-		char *room = buf_room(b, most);
-		ssize_t n = room == NULL ? -1 : recv(r->fd, room, most, 0);
-		if (n < 0 && room != NULL && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		b->len += (size_t)n;
+	if (r->at > 0) {
+		memmove(b->ptr, b->ptr + r->at, b->len - r->at);
+		b->len -= r->at;
+		r->at = 0;
 	}
-	return true;
+	if (most < READ_AT_ONCE)
+		most = READ_AT_ONCE;
+	char *room = buf_room(b, most);
+	if (room == NULL)
+		return false;
+	do
+		n = recv(r->fd, room, most, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n > 0)
+		b->len += (size_t)n;
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+}
+
+int
+frame_next(struct frame_reader *r, struct frame *f, struct text *payload)
+{
+	if (r->bytes.len - r->at < sizeof *f)
+		return 0;
+	memcpy(f, r->bytes.ptr + r->at, sizeof *f);
+	if (f->len > FRAME_MAX)
+		return -1;
+	if (missing(r) > 0)
+		return 0;
+	*payload = (struct text){ r->bytes.ptr + r->at + sizeof *f, f->len };
+	r->at += sizeof *f + f->len;
+	return 1;
 }
 
 bool
 frame_read(struct frame_reader *r, struct frame *f, struct text *payload)
 {
-	if (!have(r, sizeof *f))
-		return false;
-	memcpy(f, r->bytes.ptr + r->at, sizeof *f);
-	if (f->len > FRAME_MAX || !have(r, sizeof *f + f->len))
-		return false;
-	*payload = (struct text){ r->bytes.ptr + r->at + sizeof *f, f->len };
-	r->at += sizeof *f + f->len;
-	return true;
+	struct pollfd p = { .fd = r->fd, .events = POLLIN };
+	int next;
+
+	/* Who sleeps in recv() is also woken when the other side has read: not so in poll(). */
+	while ((next = frame_next(r, f, payload)) == 0)
+		if ((poll(&p, 1, -1) < 0 && errno != EINTR) || !frame_receive(r))
+			return false;
+	return next > 0;
 }
 
 void

@@ -54,8 +54,13 @@ struct frame_reader { /* bytes from a socket, frame after frame */
 };
 #define FRAME_READER(fd) ((struct frame_reader){ (fd), BUF(2 * FRAME_MAX), 0 })
 
-/* Blocks for the next; its payload is valid until the one after.  False: the
- * other side is gone or sent nonsense. */
+/* Takes what the socket has, without waiting.  False: the other side is gone, or
+ * memory is. */
+bool frame_receive(struct frame_reader *);
+/* The next of what was received, 1; its payload is valid until more is received.
+ * 0: it is not all there yet, -1: it makes no sense. */
+int  frame_next(struct frame_reader *, struct frame *, struct text *payload);
+/* Both, and waits.  False: the other side is gone or sent nonsense. */
 bool frame_read(struct frame_reader *, struct frame *, struct text *payload);
 void frame_reader_free(struct frame_reader *);
 

@@ -1,9 +1,11 @@
 /*
- * scrape.c - kick all, wait for each in turn, expose.  Nothing here is shared
- * with a worker that is late: it can finish when it likes.
+ * scrape.c - kick all, read what the workers answer, wait for what others read,
+ * expose.  Nothing here is shared with a worker that is late: it can finish when
+ * it likes.
  */
 #include "scrape.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,16 +132,92 @@ failed_early(const struct asked *a, struct deadline until)
 	return !a->view.up && a->ends < until.at && left_ms(until) > WORTH_MS;
 }
 
+struct lead { /* the workers that this scrape reads */
+	struct worker *worker[REGISTRY_COLLECTORS_MAX];
+	struct pollfd fd[REGISTRY_COLLECTORS_MAX];
+	size_t n;
+};
+
+/* Where it is led, or would be; n: not yet. */
+static size_t
+lead_of(const struct lead *l, const struct worker *w)
+{
+	size_t i = 0;
+
+	while (i < l->n && l->worker[i] != w)
+		i++;
+	return i;
+}
+
+static void
+take_lead(struct lead *l, const struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct worker *w = p->asked[i].target->worker;
+		if (lead_of(l, w) < l->n)
+			continue;
+		l->worker[l->n] = w;
+		l->fd[l->n++] = (struct pollfd){ .fd = worker_lead(w), .events = POLLIN };
+	}
+}
+
+static void
+give_up_lead(struct lead *l, size_t i)
+{
+	if (l->fd[i].fd >= 0)
+		worker_leave(l->worker[i]);
+	l->fd[i].fd = -1; /* poll() passes over it */
+}
+
+/* Moves *next to the first target whose answer is to be read here. */
+static bool
+lacks_answer(const struct lead *l, const struct plan *p, size_t *next)
+{
+	for (; *next < p->n; ++*next) {
+		const struct asked *a = &p->asked[*next];
+		if (l->fd[lead_of(l, a->target->worker)].fd >= 0 &&
+		    !target_done(a->target, a->ticket))
+			return true;
+	}
+	return false;
+}
+
+/* Answers that come are taken in from all at once: a worker that is slow, or a
+ * target, holds up nobody. */
+static void
+read_answers(const struct plan *p, struct deadline until)
+{
+	struct lead l = { .n = 0 };
+	size_t next = 0;
+
+	take_lead(&l, p);
+	while (lacks_answer(&l, p, &next) && left_ms(until) > 0) {
+		if (poll(l.fd, l.n, left_ms(until)) <= 0)
+			continue;
+		for (size_t i = 0; i < l.n; i++)
+			if (l.fd[i].fd >= 0 && l.fd[i].revents != 0 && !worker_read(l.worker[i]))
+				give_up_lead(&l, i);
+	}
+	for (size_t i = 0; i < l.n; i++)
+		give_up_lead(&l, i);
+}
+
 static void
 wait_all(struct plan *p, struct deadline until)
 {
+	bool again = false;
+
+	read_answers(p, until);
 	for (size_t i = 0; i < p->n; i++) {
 		struct asked *a = &p->asked[i];
 		target_wait(a->target, a->ticket, a->groups, until, &a->view);
 		a->again = failed_early(a, until);
 		if (a->again)
 			ask(a, until, false);
+		again |= a->again;
 	}
+	if (again)
+		read_answers(p, until);
 	for (size_t i = 0; i < p->n; i++) {
 		struct asked *a = &p->asked[i];
 		if (!a->again)

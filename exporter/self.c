@@ -233,11 +233,13 @@ add_scrapes(struct rows **sets)
 }
 
 static double started_unix; /* by our own clock: /proc/stat may be hidden from a service */
+static struct process_watch own_process = { .stat = -1 };
 
 void
 self_start(void)
 {
 	started_unix = clock_unix();
+	own_process = process_watch(getpid());
 }
 
 static void
@@ -248,7 +250,7 @@ add_process(struct rows *r)
 
 	rows_begin(r, NULL);
 	rows_put(r, PROCESS_START, started_unix);
-	if (process_read(getpid(), &p)) {
+	if (process_read(&own_process, &p)) {
 		rows_put(r, PROCESS_CPU, p.cpu_seconds);
 		rows_put(r, PROCESS_RESIDENT, p.resident_bytes);
 		rows_put(r, PROCESS_VIRTUAL, p.virtual_bytes);

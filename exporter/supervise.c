@@ -1,15 +1,17 @@
 /*
  * supervise.c - one thread per worker process: start it, hand it its targets,
- * take its frames until it ends, say why it ended, start it again.
+ * take the frames that no scrape takes, say why it ended, start it again.
  */
 #include "supervise.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -32,11 +34,16 @@ struct worker {
 	struct buf out;         /* the frame that is sent */
 	int fd;                 /* -1: no process to speak to */
 	pid_t pid;              /* 0: none, and its number may be another's */
+	struct process_watch process;
 	bool ready;             /* the first start has been tried */
 	bool stop;
 	bool replaced; /* killed by us: say so instead of the signal */
 	uint64_t restarts;
 	double cpu_seconds; /* of the processes that have ended */
+
+	pthread_mutex_t reading;    /* guards these two: whoever has it leads */
+	struct frame_reader reader; /* its fd is -1 where there is nothing to read */
+	int bell;                   /* wakes the thread to see whether it has to read */
 };
 
 /* ---- starting ---- */
@@ -154,6 +161,7 @@ start_process(struct worker *w)
 	}
 	pthread_mutex_lock(&w->lock);
 	w->pid = pid;
+	w->process = process_watch(pid);
 	pthread_mutex_unlock(&w->lock);
 	for (uint32_t i = 0; i < w->n; i++)
 		if (!send_target(pair[0], i, w->targets[i]))
@@ -174,21 +182,94 @@ take_frame(struct worker *w, const struct frame *f, struct text t)
 				       : false;
 }
 
-/* Until the process ends or says something that makes no sense. */
+bool
+worker_read(struct worker *w)
+{
+	struct text payload;
+	struct frame f;
+	bool good = frame_receive(&w->reader);
+	int next;
+
+	while ((next = frame_next(&w->reader, &f, &payload)) > 0 && take_frame(w, &f, payload))
+		;
+	if (next != 0)
+		log_event(LOG_ERROR, NULL, "worker %s sent a frame that makes no sense",
+		    w->collector->name);
+	if (good && next == 0)
+		return true;
+	shutdown(w->reader.fd, SHUT_RDWR); /* the thread sees the end, too */
+	w->reader.fd = -1;
+	return false;
+}
+
+int
+worker_lead(struct worker *w)
+{
+	if (pthread_mutex_trylock(&w->reading) != 0)
+		return -1;
+	if (w->reader.fd >= 0)
+		return w->reader.fd;
+	pthread_mutex_unlock(&w->reading);
+	return -1;
+}
+
+static bool
+any_busy(const struct worker *w)
+{
+	for (uint32_t i = 0; i < w->n; i++)
+		if (target_busy(w->targets[i]))
+			return true;
+	return false;
+}
+
+/* What is under way now may have found the lead taken: it looks only after that
+ * is given up. */
+void
+worker_leave(struct worker *w)
+{
+	pthread_mutex_unlock(&w->reading);
+	if (any_busy(w))
+		eventfd_write(w->bell, 1);
+}
+
+/* While a collection is under way that no scrape reads, or to the end.  False:
+ * the end it is. */
+static bool
+lead_the_rest(struct worker *w, bool to_the_end)
+{
+	pthread_mutex_lock(&w->reading);
+	while (w->reader.fd >= 0 && (to_the_end || any_busy(w))) {
+		struct pollfd p = { .fd = w->reader.fd, .events = POLLIN };
+		if (poll(&p, 1, -1) > 0)
+			worker_read(w);
+	}
+	bool more = w->reader.fd >= 0;
+	pthread_mutex_unlock(&w->reading);
+	return more;
+}
+
+/* Until the process has closed its socket or said something that makes no sense. */
 static void
 take_frames(struct worker *w, int fd)
 {
-	struct frame_reader reader = FRAME_READER(fd);
-	struct text payload;
-	struct frame f;
+	struct pollfd p[] = { { .fd = fd }, { .fd = w->bell, .events = POLLIN } };
+	eventfd_t rings;
 
-	while (frame_read(&reader, &f, &payload))
-		if (!take_frame(w, &f, payload)) {
-			log_event(LOG_ERROR, NULL, "worker %s sent a frame that makes no sense",
-			    w->collector->name);
-			break;
-		}
-	frame_reader_free(&reader);
+	while (lead_the_rest(w, p[0].revents != 0)) {
+		if (any_busy(w))
+			continue; /* begun while the lead was given up */
+		poll(p, COUNT(p), -1);
+		eventfd_read(w->bell, &rings);
+	}
+}
+
+static void
+set_reader(struct worker *w, int fd)
+{
+	pthread_mutex_lock(&w->reading);
+	frame_reader_free(&w->reader);
+	w->reader = FRAME_READER(fd);
+	pthread_mutex_unlock(&w->reading);
 }
 
 static double
@@ -233,6 +314,7 @@ end_process(struct worker *w, int fd, char *why, size_t size)
 		;
 	pthread_mutex_lock(&w->lock);
 	w->pid = 0;
+	process_unwatch(&w->process);
 	w->cpu_seconds += rusage_seconds(&ru);
 	describe_end(w, status, why, size);
 	w->replaced = false;
@@ -261,9 +343,11 @@ run_process(struct worker *w, char *why, size_t size)
 	set_ready(w, fd);
 	if (fd < 0)
 		return;
+	set_reader(w, fd);
 	for (uint32_t i = 0; i < w->n; i++)
 		target_worker_ready(w->targets[i]);
 	take_frames(w, fd);
+	set_reader(w, -1);
 	end_process(w, fd, why, size);
 }
 
@@ -315,7 +399,7 @@ worker_stats(struct worker *w, struct worker_stats *s)
 
 	pthread_mutex_lock(&w->lock);
 	*s = (struct worker_stats){ w->collector->name, w->pid, w->restarts, w->cpu_seconds, 0 };
-	if (w->pid != 0 && process_read(w->pid, &p)) {
+	if (process_read(&w->process, &p)) {
 		s->cpu_seconds += p.cpu_seconds;
 		s->resident_bytes = p.resident_bytes;
 	}
@@ -345,9 +429,13 @@ worker_start(
 		.targets = targets,
 		.n = n,
 		.fd = -1,
+		.process = PROCESS_UNWATCHED,
 		.out = BUF(4096),
 		.restarts = past->restarts,
 		.cpu_seconds = past->cpu_seconds };
+	w->reader = FRAME_READER(-1);
+	w->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pthread_mutex_init(&w->reading, NULL);
 	for (uint32_t i = 0; i < n; i++) {
 		targets[i]->worker = w;
 		targets[i]->number = i;
@@ -357,7 +445,7 @@ worker_start(
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	if (pthread_create(&w->thread, NULL, supervise, w) != 0) {
+	if (w->bell < 0 || pthread_create(&w->thread, NULL, supervise, w) != 0) {
 		free(w);
 		return NULL;
 	}
@@ -392,6 +480,8 @@ worker_stop(struct worker *w, struct worker_stats *last)
 	worker_stats(w, last);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->changed);
+	pthread_mutex_destroy(&w->reading);
+	close(w->bell);
 	buf_free(&w->out);
 	free(w);
 }

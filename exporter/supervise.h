@@ -1,6 +1,10 @@
 /*
  * supervise.h - the parent's end of the worker processes: start them, hand
  * them their targets, read what they send, start them again.
+ *
+ * What a process sends is read by the scrape that waits for it, so that no
+ * thread has to be woken in between: it leads.  Where nobody leads and a
+ * collection is under way, the worker's own thread reads.
  */
 #ifndef EXPORTER_SUPERVISE_H
 #define EXPORTER_SUPERVISE_H
@@ -36,6 +40,13 @@ void worker_stop(struct worker *, struct worker_stats *last);
  * and why says so. */
 bool worker_kick(
     struct worker *, uint32_t target, uint64_t ticket, const struct kick *, char *why, size_t size);
+
+/* Takes the lead: the descriptor to poll(2) for input, until worker_leave.  -1:
+ * somebody else reads, or there is no process. */
+int worker_lead(struct worker *);
+/* Takes the frames that have come.  False: no more will. */
+bool worker_read(struct worker *);
+void worker_leave(struct worker *);
 
 /* A target of this worker is overdue: replace the process when that has gone
  * on too long. */

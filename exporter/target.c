@@ -178,6 +178,15 @@ target_busy(struct target *t)
 	return busy;
 }
 
+bool
+target_done(struct target *t, uint64_t ticket)
+{
+	pthread_mutex_lock(&t->lock);
+	bool done = t->done >= ticket;
+	pthread_mutex_unlock(&t->lock);
+	return done;
+}
+
 static void
 wait_until(struct target *t, uint64_t ticket, struct deadline until)
 {

@@ -75,6 +75,9 @@ void           target_free(struct target *);
  * join only where it does not end before until. */
 uint64_t target_kick(struct target *, uint64_t groups, int64_t until, bool join, int64_t *ends);
 
+/* The collection with that ticket has ended. */
+bool target_done(struct target *, uint64_t ticket);
+
 /* Waits for the ticket or the deadline, then fills the view (groups must hold
  * ngroups pointers) with what of those groups may be shown. */
 void target_wait(
