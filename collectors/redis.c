@@ -218,11 +218,13 @@ note_info(struct scrape *sc, struct redis *r)
 	if (v.type == REDIS_REPLY_ERROR && is_fatal(v.text))
 		return refused(sc, v.text);
 	/* Some other server of that version may know less than Redis does. */
-	if (sections &&
-	    (v.text.len == 0 || memmem(v.text.ptr, v.text.len, "# Keyspace", 10) == NULL))
+	if (!redis_info_read(&r->info, v.text))
+		return fail(LOST, sc, "INFO has more than %d lines, or memory is short",
+		    REDIS_INFO_FIELDS_MAX);
+	if (sections && !r->info.keyspace)
 		r->sections_refused = true;
-	r->version = redis_info_version(v.text);
-	struct text version = redis_info_field(v.text, "redis_version");
+	r->version = redis_info_version(&r->info);
+	struct text version = redis_info_field(&r->info, "redis_version");
 	if (text_integer(text_cut(&version, '.'), &major) && major > 0 && major < 1000)
 		r->major = (unsigned)major;
 	return DONE;
@@ -312,6 +314,7 @@ redis_disconnect(struct scrape *sc)
 	if (r->out.ptr != NULL)
 		explicit_bzero(r->out.ptr, r->out.cap);
 	buf_free(&r->out);
+	redis_info_free(&r->info);
 	r->version = (struct text){ NULL, 0 };
 	r->major = 0;
 	memset(r->answer, 0, sizeof r->answer);

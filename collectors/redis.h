@@ -73,6 +73,7 @@ enum redis_limits {
 	REDIS_REPLY_BYTES_MAX = 16 << 20, /* of all replies of one scrape */
 	REDIS_REPLY_NODES_MAX = 1 << 16,  /* likewise */
 	REDIS_ROOTS_MAX = 8,              /* replies to one write */
+	REDIS_INFO_FIELDS_MAX = 1 << 17,  /* lines of INFO */
 	REDIS_HISTOGRAM_MAJOR = 7,        /* the first version with LATENCY HISTOGRAM */
 };
 
@@ -115,6 +116,16 @@ void               redis_skip(const struct redis_replies *, size_t *position);
 
 /* ---- one scrape ---- */
 
+struct redis_field {
+	struct text name, value;
+};
+
+struct redis_info { /* the answer to INFO, cut into lines once */
+	struct redis_field *fields;
+	size_t              n, cap;
+	bool                keyspace; /* it has that section, if only its heading */
+};
+
 enum redis_question { REDIS_INFO, REDIS_LATENCY, REDIS_SLOWLOG, REDIS_QUESTIONS };
 
 struct redis { /* a target's state */
@@ -125,7 +136,8 @@ struct redis { /* a target's state */
 	bool                 fresh;            /* nothing was read since connecting */
 	bool                 sections_refused; /* INFO takes one section only */
 	unsigned             major;            /* version of the server; 0: not known yet */
-	struct text          version;          /* of this scrape's INFO */
+	struct redis_info    info;             /* of this scrape; points into replies */
+	struct text          version;          /* likewise */
 	struct {
 		size_t position;
 		bool   asked;
@@ -150,12 +162,17 @@ enum outcome redis_answer(
 
 /* The next line `field:value` of INFO; false: there is none. */
 bool        redis_info_next(struct text *info, struct text *field, struct text *value);
+/* All of them; the text must outlast it.  False: too many, or out of memory. */
+bool        redis_info_read(struct redis_info *, struct text);
+void        redis_info_free(struct redis_info *);
 /* The value of a field, or ptr NULL. */
-struct text redis_info_field(struct text info, const char *field);
+struct text redis_info_field(const struct redis_info *, const char *field);
 /* The value of a key in "calls=1,usec=7", or ptr NULL. */
 struct text redis_info_part(struct text value, const char *key);
 /* The version the server goes by: Valkey's own where it is one. */
-struct text redis_info_version(struct text info);
+struct text redis_info_version(const struct redis_info *);
+/* That of this scrape, if there is one; else FAILED and said why. */
+enum outcome redis_info_answer(struct scrape *, const struct redis_info **);
 
 enum outcome redis_emit_fields(struct scrape *, const struct group *);
 enum outcome redis_emit_lines(struct scrape *, const struct group *);

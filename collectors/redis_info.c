@@ -3,6 +3,7 @@
  * as `cmdstat_get:calls=1,usec=7`.  Which fields are metrics is said by the
  * tables' `source`; what is missing or unknown is passed over.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "redis.h"
@@ -22,18 +23,45 @@ redis_info_next(struct text *info, struct text *field, struct text *value)
 	return false;
 }
 
-struct text
-redis_info_field(struct text info, const char *wanted)
+bool
+redis_info_read(struct redis_info *info, struct text text)
 {
-	size_t len = strlen(wanted);
+	struct redis_field f;
 
-	while (info.len > 0) {
-		struct text line = text_cut(&info, '\n');
-		if (line.len <= len || line.ptr[len] != ':' || memcmp(line.ptr, wanted, len) != 0)
-			continue;
-		line = text_trim(line);
-		return (struct text){ line.ptr + len + 1, line.len - len - 1 };
+	info->n = 0;
+	info->keyspace = text.len > 0 && memmem(text.ptr, text.len, "# Keyspace", 10) != NULL;
+	while (redis_info_next(&text, &f.name, &f.value)) {
+		if (info->n == info->cap) {
+			size_t cap = info->cap == 0 ? 256 : info->cap * 2;
+			struct redis_field *more =
+			    cap > REDIS_INFO_FIELDS_MAX
+				? NULL
+				: realloc(info->fields, cap * sizeof *more);
+			if (more == NULL)
+				return false;
+			info->fields = more;
+			info->cap = cap;
+		}
+		info->fields[info->n++] = f;
 	}
+	return true;
+}
+
+void
+redis_info_free(struct redis_info *info)
+{
+	free(info->fields);
+	*info = (struct redis_info){ 0 };
+}
+
+struct text
+redis_info_field(const struct redis_info *info, const char *name)
+{
+	const struct text wanted = text_of(name);
+
+	for (size_t i = 0; i < info->n; i++)
+		if (text_equal(info->fields[i].name, wanted))
+			return info->fields[i].value;
 	return (struct text){ NULL, 0 };
 }
 
@@ -50,22 +78,22 @@ redis_info_part(struct text value, const char *wanted)
 }
 
 struct text
-redis_info_version(struct text info)
+redis_info_version(const struct redis_info *info)
 {
 	struct text valkey = redis_info_field(info, "valkey_version");
 
 	return valkey.len > 0 ? valkey : redis_info_field(info, "redis_version");
 }
 
-static enum outcome
-answer_info(struct scrape *sc, struct text *info)
+enum outcome
+redis_info_answer(struct scrape *sc, const struct redis_info **info)
 {
+	const struct redis *r = sc->state;
 	struct redis_value v;
 	size_t position;
-	enum outcome outcome = redis_answer(sc, REDIS_INFO, REDIS_REPLY_STRING, &position, &v);
 
-	*info = v.text;
-	return outcome;
+	*info = &r->info;
+	return redis_answer(sc, REDIS_INFO, REDIS_REPLY_STRING, &position, &v);
 }
 
 /* Fields that are metrics as they are; the label of such a group stands for a
@@ -74,16 +102,16 @@ enum outcome
 redis_emit_fields(struct scrape *sc, const struct group *g)
 {
 	static const struct text all[] = { { "all", 3 } };
-	struct text info, field, value;
-	enum outcome outcome = answer_info(sc, &info);
+	const struct redis_info *info;
+	enum outcome outcome = redis_info_answer(sc, &info);
 
 	if (outcome != DONE)
 		return outcome;
 	row(sc->sink, g->nlabels > 0 ? all : NULL);
-	while (redis_info_next(&info, &field, &value)) {
-		const struct metric *m = metric_by_source(g, field);
+	for (size_t i = 0; i < info->n; i++) {
+		const struct metric *m = metric_by_source(g, info->fields[i].name);
 		if (m != NULL)
-			put_text(sc->sink, m, value);
+			put_text(sc->sink, m, info->fields[i].value);
 	}
 	return DONE;
 }
@@ -106,16 +134,18 @@ enum outcome
 redis_emit_lines(struct scrape *sc, const struct group *g)
 {
 	const struct redis_how *how = g->how;
-	struct text info, field, value;
-	enum outcome outcome = answer_info(sc, &info);
+	const struct redis_info *info;
+	enum outcome outcome = redis_info_answer(sc, &info);
+	size_t skip = strlen(how->prefix);
 
 	if (outcome != DONE)
 		return outcome;
-	while (redis_info_next(&info, &field, &value)) {
-		if (!text_begins(field, how->prefix))
+	for (size_t i = 0; i < info->n; i++) {
+		struct text name = info->fields[i].name;
+		if (!text_begins(name, how->prefix))
 			continue;
-		size_t skip = strlen(how->prefix);
-		emit_parts(sc, g, (struct text){ field.ptr + skip, field.len - skip }, value);
+		emit_parts(sc, g, (struct text){ name.ptr + skip, name.len - skip },
+		    info->fields[i].value);
 	}
 	return DONE;
 }
@@ -135,18 +165,18 @@ is_database(struct text field)
 enum outcome
 redis_emit_keys(struct scrape *sc, const struct group *g)
 {
-	struct text info, field, value;
-	enum outcome outcome = answer_info(sc, &info);
+	const struct redis_info *info;
+	enum outcome outcome = redis_info_answer(sc, &info);
 	bool some = false;
 
 	if (outcome != DONE)
 		return outcome;
-	for (struct text rest = info; redis_info_next(&rest, &field, &value);)
-		if (is_database(field)) {
-			emit_parts(sc, g, field, value);
+	for (size_t i = 0; i < info->n; i++)
+		if (is_database(info->fields[i].name)) {
+			emit_parts(sc, g, info->fields[i].name, info->fields[i].value);
 			some = true;
 		}
-	if (!some && memmem(info.ptr, info.len, "# Keyspace", 10) != NULL)
+	if (!some && info->keyspace)
 		emit_parts(sc, g, TEXT("db0"), TEXT("keys=0"));
 	return DONE;
 }
@@ -154,14 +184,14 @@ redis_emit_keys(struct scrape *sc, const struct group *g)
 /* The offset of the replica furthest behind among those that are online.  One
  * that has acknowledged nothing yet stands at 0: that is not known, not all. */
 static bool
-slowest_replica(struct text info, int64_t *slowest)
+slowest_replica(const struct redis_info *info, int64_t *slowest)
 {
-	struct text field, value;
 	bool found = false;
 
-	while (redis_info_next(&info, &field, &value)) {
+	for (size_t i = 0; i < info->n; i++) {
+		struct text value = info->fields[i].value;
 		int64_t offset;
-		if (!text_begins(field, "slave") ||
+		if (!text_begins(info->fields[i].name, "slave") ||
 		    !text_is(redis_info_part(value, "state"), "online") ||
 		    !text_integer(redis_info_part(value, "offset"), &offset) || offset <= 0)
 			continue;
@@ -173,7 +203,7 @@ slowest_replica(struct text info, int64_t *slowest)
 }
 
 static bool
-integer_field(struct text info, const char *field, int64_t *value)
+integer_field(const struct redis_info *info, const char *field, int64_t *value)
 {
 	return text_integer(redis_info_field(info, field), value);
 }
@@ -181,7 +211,7 @@ integer_field(struct text info, const char *field, int64_t *value)
 /* On a replica what it has received and not yet applied, and only while its
  * link is up: of what it never got it cannot know. */
 static bool
-replication_ends(struct text info, int64_t *ahead, int64_t *behind)
+replication_ends(const struct redis_info *info, int64_t *ahead, int64_t *behind)
 {
 	if (text_is(redis_info_field(info, "role"), "slave"))
 		return text_is(redis_info_field(info, "master_link_status"), "up") &&
@@ -193,9 +223,9 @@ replication_ends(struct text info, int64_t *ahead, int64_t *behind)
 enum outcome
 redis_emit_replication(struct scrape *sc, const struct group *g)
 {
+	const struct redis_info *info;
 	int64_t ahead, behind;
-	struct text info;
-	enum outcome outcome = answer_info(sc, &info);
+	enum outcome outcome = redis_info_answer(sc, &info);
 
 	if (outcome != DONE)
 		return outcome;
@@ -211,8 +241,8 @@ redis_emit_replication(struct scrape *sc, const struct group *g)
 enum outcome
 redis_emit_info(struct scrape *sc, const struct group *g)
 {
-	struct text info;
-	enum outcome outcome = answer_info(sc, &info);
+	const struct redis_info *info;
+	enum outcome outcome = redis_info_answer(sc, &info);
 
 	if (outcome != DONE)
 		return outcome;

@@ -96,8 +96,7 @@ find_command(const struct redis_replies *r, size_t at, const char *name, size_t 
 
 /* DONE with the histogram filled, ABSENT when the server has not kept one. */
 static enum outcome
-read_histogram(
-    struct scrape *sc, struct text info, size_t reply, const struct metric *m, struct histogram *h)
+read_histogram(struct scrape *sc, size_t reply, const struct metric *m, struct histogram *h)
 {
 	const struct redis *r = sc->state;
 	char field[64];
@@ -105,7 +104,7 @@ read_histogram(
 	size_t at;
 
 	snprintf(field, sizeof field, "cmdstat_%s", m->source);
-	struct text stats = redis_info_field(info, field);
+	struct text stats = redis_info_field(&r->info, field);
 	text_number(redis_info_part(stats, "calls"), &calls);
 	if (!find_command(&r->replies, reply, m->source, &at))
 		return calls > 0 ? ABSENT : DONE; /* never called: all zero */
@@ -122,10 +121,11 @@ enum outcome
 redis_emit_latency(struct scrape *sc, const struct group *g)
 {
 	const struct redis *r = sc->state;
-	struct redis_value info, v;
+	const struct redis_info *info;
+	struct redis_value v;
 	size_t position;
 	bool some = false;
-	enum outcome outcome = redis_answer(sc, REDIS_INFO, REDIS_REPLY_STRING, &position, &info);
+	enum outcome outcome = redis_info_answer(sc, &info);
 
 	if (outcome != DONE)
 		return outcome;
@@ -138,7 +138,7 @@ redis_emit_latency(struct scrape *sc, const struct group *g)
 		return outcome;
 	for (unsigned i = 0; i < g->nmetrics; i++) {
 		struct histogram h = { 0 };
-		outcome = read_histogram(sc, info.text, position, &g->metrics[i], &h);
+		outcome = read_histogram(sc, position, &g->metrics[i], &h);
 		if (outcome == FAILED)
 			return outcome;
 		if (outcome == ABSENT)

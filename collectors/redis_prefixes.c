@@ -151,7 +151,7 @@ redis_prefixes_count_on(struct redis_prefixes *p, const struct redis_conf *conf,
 
 /* False: INFO has none, or none that are counters. */
 static bool
-read_counted(struct text info, struct redis_counted *now)
+read_counted(const struct redis_info *info, struct redis_counted *now)
 {
 	const int64_t most = INT64_C(1) << 53; /* beyond it no double is exact */
 	int64_t hits, misses;
@@ -257,16 +257,15 @@ redis_emit_cache(struct scrape *sc, const struct group *g)
 	struct redis_samples samples;
 	struct redis_counted now;
 	struct redis_seen seen;
-	struct redis_value v;
-	size_t position;
+	const struct redis_info *info;
 	struct buf kept = BUF(KEPT_MAX);
 
 	if (redis_prefixes_count(conf) == 0)
 		return redis_emit_fields(sc, g);
-	enum outcome outcome = redis_answer(sc, REDIS_INFO, REDIS_REPLY_STRING, &position, &v);
+	enum outcome outcome = redis_info_answer(sc, &info);
 	if (outcome != DONE)
 		return outcome;
-	if (!read_counted(v.text, &now))
+	if (!read_counted(info, &now))
 		return fail(FAILED, sc, "INFO has no keyspace_hits and keyspace_misses");
 	if (!p->known)
 		redis_prefixes_load(p, conf, sc->kept);

@@ -81,11 +81,15 @@ end_push(struct redis_watch *w)
 static bool
 read_info(struct redis_watch *w, uint64_t *hits, uint64_t *misses)
 {
-	struct text info = { w->info.ptr, w->info.len };
-	int64_t h, m;
+	struct text info = { w->info.ptr, w->info.len }, field, value;
+	int64_t h = -1, m = -1;
 
-	bool good = text_integer(redis_info_field(info, "keyspace_hits"), &h) &&
-		    text_integer(redis_info_field(info, "keyspace_misses"), &m) && h >= 0 && m >= 0;
+	while (redis_info_next(&info, &field, &value))
+		if (text_is(field, "keyspace_hits"))
+			text_integer(value, &h);
+		else if (text_is(field, "keyspace_misses"))
+			text_integer(value, &m);
+	bool good = h >= 0 && m >= 0;
 	buf_reset(&w->info);
 	if (good) {
 		*hits = (uint64_t)h;

@@ -29,12 +29,14 @@ lines_without_a_field_are_passed_over(void **unused)
 static void
 a_field_is_found_by_its_whole_name(void **unused)
 {
-	struct text info = TEXT("used_memory_rss:5\r\nused_memory:4\r\n"), none = { NULL, 0 };
+	struct redis_info info = { 0 };
 
 	(void)unused;
-	assert_true(text_is(redis_info_field(info, "used_memory"), "4"));
-	assert_null(redis_info_field(info, "used").ptr);
-	assert_null(redis_info_field(none, "used_memory").ptr);
+	assert_null(redis_info_field(&info, "used_memory").ptr);
+	assert_true(redis_info_read(&info, TEXT("used_memory_rss:5\r\nused_memory:4\r\n")));
+	assert_true(text_is(redis_info_field(&info, "used_memory"), "4"));
+	assert_null(redis_info_field(&info, "used").ptr);
+	redis_info_free(&info);
 }
 
 static void
@@ -51,12 +53,41 @@ a_part_is_found_by_its_whole_key(void **unused)
 }
 
 static void
+lines_are_cut_once_and_bounded(void **unused)
+{
+	struct redis_info info = { 0 };
+	struct buf many = BUF(8 << 20);
+
+	(void)unused;
+	assert_true(redis_info_read(&info, TEXT("# Keyspace\r\n")));
+	assert_true(info.keyspace && info.n == 0);
+	for (int i = 0; i < REDIS_INFO_FIELDS_MAX; i++)
+		buf_printf(&many, "f%d:%d\n", i, i);
+	assert_true(redis_info_read(&info, (struct text){ many.ptr, many.len }));
+	assert_int_equal(info.n, REDIS_INFO_FIELDS_MAX);
+	assert_false(info.keyspace);
+	buf_str(&many, "more:1\n");
+	assert_false(redis_info_read(&info, (struct text){ many.ptr, many.len }));
+	redis_info_free(&info);
+	buf_free(&many);
+}
+
+static bool
+goes_by(struct text text, const char *version)
+{
+	struct redis_info info = { 0 };
+	bool good = redis_info_read(&info, text) && text_is(redis_info_version(&info), version);
+
+	redis_info_free(&info);
+	return good;
+}
+
+static void
 valkey_goes_by_its_own_version(void **unused)
 {
 	(void)unused;
-	assert_true(text_is(
-	    redis_info_version(TEXT("redis_version:7.2.4\r\nvalkey_version:8.1.0\r\n")), "8.1.0"));
-	assert_true(text_is(redis_info_version(TEXT("redis_version:7.2.4\r\n")), "7.2.4"));
+	assert_true(goes_by(TEXT("redis_version:7.2.4\r\nvalkey_version:8.1.0\r\n"), "8.1.0"));
+	assert_true(goes_by(TEXT("redis_version:7.2.4\r\n"), "7.2.4"));
 }
 
 static void
@@ -127,6 +158,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_without_a_field_are_passed_over),
 		cmocka_unit_test(a_field_is_found_by_its_whole_name),
+		cmocka_unit_test(lines_are_cut_once_and_bounded),
 		cmocka_unit_test(a_part_is_found_by_its_whole_key),
 		cmocka_unit_test(valkey_goes_by_its_own_version),
 		cmocka_unit_test(replies_are_positions_one_behind_the_other),
