@@ -57,10 +57,11 @@ redis_info_free(struct redis_info *info)
 struct text
 redis_info_field(const struct redis_info *info, const char *name)
 {
-	const struct text wanted = text_of(name);
+	const size_t len = strlen(name);
 
 	for (size_t i = 0; i < info->n; i++)
-		if (text_equal(info->fields[i].name, wanted))
+		if (info->fields[i].name.len == len &&
+		    memcmp(info->fields[i].name.ptr, name, len) == 0)
 			return info->fields[i].value;
 	return (struct text){ NULL, 0 };
 }

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "text.h"
+#include "clock.h"
 
 /* Fields of stat(5), counted as there; the name in brackets is the second. */
 enum { STAT_STATE = 3, STAT_THREADS = 20, STAT_VIRTUAL = 23, STAT_RESIDENT = 24 };
@@ -45,7 +45,7 @@ read_clock(clockid_t clock, double *seconds)
 
 	if (clock_gettime(clock, &ts) != 0)
 		return false;
-	*seconds = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+	*seconds = clock_seconds(ts.tv_sec * NS_PER_S + ts.tv_nsec);
 	return true;
 }
 
