@@ -76,11 +76,11 @@ $(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $(call collector_objs,$(call test_col
 endef
 $(foreach t,$(TESTS),$(eval $(call test_rules,$(t))))
 
-# The core is tested with a collector that does as it is told.
-FAKE = $(BUILD)/tests/collectors/fake.so
-$(FAKE): $(BUILD)/tests/fake.o
+# The core is tested with two collectors that do as they are told.
+FAKE = $(BUILD)/tests/collectors/fake.so $(BUILD)/tests/collectors/other.so
+$(FAKE): $(BUILD)/tests/collectors/%.so: tests/fake.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -shared -o $@ $<
+	$(CC) $(ALL_CFLAGS) -DFAKE='"$*"' $(ALL_LDFLAGS) -shared -MMD -MP -o $@ $<
 
 tests: $(TEST_BINS) $(FAKE)
 

@@ -72,25 +72,39 @@ needed(const struct scrape *sc)
 	return needs;
 }
 
-/* Adds the questions to what waits in out; returns the number of replies that
- * will come, or -1: out of memory. */
-static int
-add_questions(const struct scrape *sc, struct redis *r)
+/* The questions of this scrape, one bit each. */
+static unsigned
+choose_questions(const struct scrape *sc, struct redis *r)
 {
-	unsigned needs = needed(sc);
-	int replies = r->auth ? 1 : 0;
+	unsigned needs = needed(sc), asked = 0;
 
 	for (unsigned q = 0; q < REDIS_QUESTIONS; q++) {
 		r->answer[q].asked = (needs >> q & 1) != 0 && is_known(r, q);
-		if (!r->answer[q].asked)
-			continue;
-		const char *const *words = questions[q].words;
-		if (!add_command(
-			&r->out, q == REDIS_INFO && use_sections(r) ? info_sections : words))
-			return -1;
-		replies++;
+		asked |= (unsigned)r->answer[q].asked << q;
 	}
-	return replies;
+	return asked;
+}
+
+/* They are the same from scrape to scrape: written down once.  False: out of
+ * memory. */
+static bool
+write_questions(struct redis *r, unsigned asked)
+{
+	unsigned form = asked | (unsigned)use_sections(r) << REDIS_QUESTIONS;
+
+	if (r->form == form)
+		return true;
+	buf_reset(&r->questions);
+	r->form = 0;
+	for (unsigned q = 0; q < REDIS_QUESTIONS; q++) {
+		if ((asked >> q & 1) == 0)
+			continue;
+		bool sections = q == REDIS_INFO && use_sections(r);
+		if (!add_command(&r->questions, sections ? info_sections : questions[q].words))
+			return false;
+	}
+	r->form = form;
+	return true;
 }
 
 /* ---- the answers ---- */
@@ -314,6 +328,8 @@ redis_disconnect(struct scrape *sc)
 	if (r->out.ptr != NULL)
 		explicit_bzero(r->out.ptr, r->out.cap);
 	buf_free(&r->out);
+	buf_free(&r->questions);
+	r->form = 0;
 	redis_info_free(&r->info);
 	r->version = (struct text){ NULL, 0 };
 	r->major = 0;
@@ -341,6 +357,7 @@ redis_connect(struct scrape *sc)
 	enum outcome outcome = LOST;
 
 	r->out = BUF(1 << 16);
+	r->questions = BUF(1 << 12);
 	r->fresh = true;
 	if (!redis_address_read(&a, sc->conf, why))
 		fail(LOST, sc, "%s", why);
@@ -358,16 +375,22 @@ static enum outcome
 redis_ask(struct scrape *sc)
 {
 	struct redis *r = sc->state;
-	int replies = add_questions(sc, r);
+	unsigned asked = choose_questions(sc, r);
+	size_t replies = (size_t)__builtin_popcount(asked) + r->auth;
 
-	if (replies < 0)
+	bool good = write_questions(r, asked);
+	struct text out = { r->questions.ptr, r->questions.len };
+	if (r->auth) { /* everything in one write */
+		buf_text(&r->out, out);
+		out = (struct text){ r->out.ptr, r->out.len };
+	}
+	if (!good || !buf_ok(&r->out))
 		return fail(LOST, sc, "out of memory");
 	redis_replies_reset(&r->replies);
-	enum outcome outcome =
-	    redis_stream_write(sc, &r->stream, (struct text){ r->out.ptr, r->out.len });
+	enum outcome outcome = redis_stream_write(sc, &r->stream, out);
 	buf_reset(&r->out);
 	if (outcome == DONE)
-		outcome = read_answers(sc, r, (size_t)replies);
+		outcome = read_answers(sc, r, replies);
 	return outcome == DONE ? redis_answered(sc) : outcome;
 }
 

@@ -131,8 +131,10 @@ enum redis_question { REDIS_INFO, REDIS_LATENCY, REDIS_SLOWLOG, REDIS_QUESTIONS 
 struct redis { /* a target's state */
 	struct redis_stream  stream;
 	struct redis_replies replies;
-	struct buf           out;
-	bool                 auth;             /* AUTH waits in out for the first questions */
+	struct buf           out;              /* AUTH, while it waits for the first questions */
+	bool                 auth;             /* it does */
+	struct buf           questions;        /* as they are sent */
+	unsigned             form;             /* which those are; 0: none */
 	bool                 fresh;            /* nothing was read since connecting */
 	bool                 sections_refused; /* INFO takes one section only */
 	unsigned             major;            /* version of the server; 0: not known yet */

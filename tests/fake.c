@@ -10,6 +10,7 @@
  *	slow              takes 300 ms
  *	abort             ends the process in the middle; abort-once: and is good then
  *	flood             1000 rows of a group that may have 10
+ *	heavy             a megabyte of them
  *	hostile           label values that are no UTF-8, too long, full of quotes
  */
 #include <poll.h>
@@ -19,6 +20,10 @@
 #include <unistd.h>
 
 #include "../exporter/collector.h"
+
+#ifndef FAKE
+#define FAKE "fake" /* its name, and what its metrics' begin with */
+#endif
 
 struct fake_conf {
 	const char *address, *script, *password;
@@ -37,16 +42,16 @@ struct fake_state {
 static const double bounds[] = { 0.5, 1, 5 };
 enum { TOTAL, SECONDS, CONNECTS, VISITS };
 static const struct metric count_metrics[] = {
-	[TOTAL] = { .name = "fake_things_total", .type = COUNTER, .accumulated = true,
+	[TOTAL] = { .name = FAKE "_things_total", .type = COUNTER, .accumulated = true,
 	    .help = "Things that were counted." },
-	[SECONDS] = { .name = "fake_thing_seconds", .type = HISTOGRAM, .unit = "seconds",
+	[SECONDS] = { .name = FAKE "_thing_seconds", .type = HISTOGRAM, .unit = "seconds",
 	    .accumulated = true, .buckets = bounds, .nbuckets = COUNT(bounds),
 	    .help = "Time that things took." },
-	[CONNECTS] = { .name = "fake_connects", .type = GAUGE, .help = "Connections made." },
-	[VISITS] = { .name = "fake_visits", .type = GAUGE, .help = "Collections that were kept." },
+	[CONNECTS] = { .name = FAKE "_connects", .type = GAUGE, .help = "Connections made." },
+	[VISITS] = { .name = FAKE "_visits", .type = GAUGE, .help = "Collections that were kept." },
 };
 static const struct metric state_metrics[] = {
-	{ .name = "fake_state_ratio", .type = GAUGE, .unit = "ratio", .source = "ratio", .scale = 0.01,
+	{ .name = FAKE "_state_ratio", .type = GAUGE, .unit = "ratio", .source = "ratio", .scale = 0.01,
 	    .help = "A ratio that came as per cent." },
 };
 static const char *const kinds[] = { "one", "two", NULL };
@@ -104,12 +109,11 @@ add_row(struct sink *sink, const char *name, size_t len, const char *kind, doubl
 static void
 add_states(struct sink *sink, const char *word)
 {
+	int rows = strcmp(word, "flood") == 0 ? 1000 : strcmp(word, "heavy") == 0 ? 40000 : 0;
 	char text[400];
 
-	if (strcmp(word, "flood") == 0)
-		for (int i = 0; i < 1000; i++)
-			add_row(
-			    sink, text, (size_t)snprintf(text, sizeof text, "n%d", i), "one", i);
+	for (int i = 0; i < rows; i++)
+		add_row(sink, text, (size_t)snprintf(text, sizeof text, "n%d", i), "one", i);
 	if (strcmp(word, "hostile") == 0) {
 		memset(text, 'x', sizeof text);
 		add_row(sink, text, sizeof text, "one", 1);
@@ -176,7 +180,7 @@ fake_collect(struct scrape *sc, const struct group *g)
 
 const struct collector collector = {
 	COLLECTOR_HEAD,
-	.name = "fake",
+	.name = FAKE,
 	.about = "A collector for tests.",
 	.groups = groups,
 	.ngroups = COUNT(groups),

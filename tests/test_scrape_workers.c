@@ -1,126 +1,10 @@
 /*
  * test_scrape_workers.c - fleet, targets, worker processes and scrapes with the
  * fake collector: what one target or one process does stays its own affair.
- *
- * The program is its own worker: started with --worker it is one, as the
- * exporter is.  Its collectors lie in build/.../tests/collectors.
  */
+#include "fleet_harness.h"
+
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "../exporter/log.h"
-#include "../exporter/plugin.h"
-#include "../exporter/scrape.h"
-#include "../exporter/worker.h"
-
-/* After ours: it defines fail as a macro. */
-#include <cmocka.h>
-
-static char folder[] = "/tmp/datatier-test-XXXXXX";
-static const char *const none[] = { NULL };
-
-static void
-write_word(const char *target, const char *word)
-{
-	char path[128], temporary[136];
-
-	snprintf(path, sizeof path, "%s/%s", folder, target);
-	snprintf(temporary, sizeof temporary, "%s.new", path);
-	FILE *f = fopen(temporary, "we");
-	assert_non_null(f);
-	fputs(word, f);
-	fclose(f);
-	assert_int_equal(rename(temporary, path), 0);
-}
-
-static struct fleet *
-start_fleet(const char *const *names, const char *more)
-{
-	struct buf text = BUF(1 << 16), faults = BUF(1 << 16), notes = BUF(1 << 16);
-
-	buf_str(&text, "targets = (");
-	for (size_t i = 0; names[i] != NULL; i++) {
-		write_word(names[i], "good");
-		buf_printf(&text,
-		    "%s{ collector = \"fake\"; name = \"%s\"; address = \"x\"; script = \"%s/%s\"; "
-		    "%s }",
-		    i > 0 ? ", " : "", names[i], folder, names[i], more);
-	}
-	buf_str(&text, ");");
-	struct config *c = config_load_text(
-	    "test", (struct text){ text.ptr, text.len }, plugin_load, &faults, &notes);
-	struct fleet *f = c == NULL ? NULL : fleet_new(c, &faults);
-	if (f == NULL)
-		fail_msg("%.*s", (int)faults.len, faults.ptr);
-	assert_true(fleet_start(f));
-	buf_free(&text);
-	buf_free(&faults);
-	buf_free(&notes);
-	return f;
-}
-
-static void
-end_fleet(struct fleet *f)
-{
-	fleet_stop(f);
-	fleet_free(f);
-}
-
-/* The exposition of one scrape; the caller frees. */
-static char *
-scrape(struct fleet *f, const char *const *targets, const char *const *groups, int ms)
-{
-	struct buf body = BUF(1 << 22);
-	struct http_scrape req = { targets, groups, deadline_in(ms * NS_PER_MS), false, false };
-
-	assert_int_equal(scrape_run(f, &req, &body), 200);
-	buf_char(&body, '\0');
-	assert_true(buf_ok(&body));
-	return body.ptr;
-}
-
-/* The value of the line that begins with series, or -1. */
-static double
-value_of(const char *page, const char *series)
-{
-	size_t len = strlen(series);
-
-	for (const char *line = page; line != NULL && *line != '\0';) {
-		if (strncmp(line, series, len) == 0 && line[len] == ' ')
-			return strtod(line + len + 1, NULL);
-		line = strchr(line, '\n');
-		line = line == NULL ? NULL : line + 1;
-	}
-	return -1;
-}
-
-static double
-scrape_value(struct fleet *f, const char *series)
-{
-	char *page = scrape(f, none, none, 5000);
-	double v = value_of(page, series);
-
-	free(page);
-	return v;
-}
-
-static size_t
-lines(const char *page)
-{
-	size_t n = 0;
-
-	while ((page = strchr(page, '\n')) != NULL) {
-		page++;
-		n++;
-	}
-	return n;
-}
 
 #define UP(t) "datatier_target_up{target=\"" t "\",collector=\"fake\"}"
 #define TOTAL(t) "fake_things_total{target=\"" t "\"}"
@@ -499,27 +383,6 @@ a_probe_says_who_is_down_and_why(void **state)
 	end_fleet(f);
 }
 
-static int
-make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) == NULL;
-}
-
-static int
-remove_folder(void **state)
-{
-	static const char *const names[] = { "a", "b", "c" };
-	char path[128];
-	(void)state;
-
-	for (size_t i = 0; i < COUNT(names); i++) {
-		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-		unlink(path);
-	}
-	return rmdir(folder);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -543,8 +406,6 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_probe_says_who_is_down_and_why),
 	};
 
-	signal(SIGPIPE, SIG_IGN);
-	if (argc == 3 && strcmp(argv[1], "--worker") == 0)
-		return worker_main(argv[2], WORKER_FD);
-	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+	return is_worker(argc, argv) ? worker_main(argv[2], WORKER_FD)
+				     : cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

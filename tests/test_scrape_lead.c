@@ -1,0 +1,164 @@
+/*
+ * test_scrape_lead.c - who reads what the workers send: the scrape that asked, or
+ * whoever comes after it.  An answer that nobody takes in would be a scrape that
+ * hangs, or a worker that cannot get rid of what it has.
+ */
+#include "fleet_harness.h"
+
+#include <pthread.h>
+
+#define UP(kind, t) "datatier_target_up{target=\"" t "\",collector=\"" kind "\"}"
+
+struct request { /* a scrape of one target in a thread of its own */
+	struct fleet *fleet;
+	const char *target;
+	int ms;
+	pthread_t thread;
+	char *page;
+	int64_t took;
+};
+
+static void *
+run(void *arg)
+{
+	struct request *r = arg;
+	int64_t begun = clock_ns();
+
+	r->page = scrape(r->fleet, (const char *[]){ r->target, NULL }, none, r->ms);
+	r->took = clock_ns() - begun;
+	return NULL;
+}
+
+static void
+begin(struct request *r)
+{
+	assert_int_equal(pthread_create(&r->thread, NULL, run, r), 0);
+}
+
+static void
+pause_ms(int ms)
+{
+	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * NS_PER_MS }, NULL);
+}
+
+/* Waits until nothing of that target is under way; false: it takes forever. */
+static bool
+comes_to_rest(struct fleet *f, const char *name)
+{
+	struct deadline until = deadline_in(10 * NS_PER_S);
+
+	while (target_busy(fleet_find(f, name)) && left_ms(until) > 0)
+		pause_ms(10);
+	return !target_busy(fleet_find(f, name));
+}
+
+static void
+who_reads_no_more_leaves_it_to_others(void **state)
+{
+	struct fleet *f = start_fleet((const char *[]){ "a", "b", NULL }, "");
+	struct request first = { .fleet = f, .target = "b", .ms = 200 };
+	struct request second = { .fleet = f, .target = "a", .ms = 20000 };
+	(void)state;
+
+	write_word("a", "slow"); /* 600 ms for both groups */
+	write_word("b", "block");
+	begin(&first);
+	pause_ms(50); /* it reads by now, and gives up before a has answered */
+	begin(&second);
+	assert_int_equal(pthread_join(first.thread, NULL), 0);
+	assert_int_equal(pthread_join(second.thread, NULL), 0);
+	assert_true(value_of(first.page, UP("fake", "b")) == 0);
+	assert_true(value_of(second.page, UP("fake", "a")) == 1);
+	assert_true(second.took < 10 * NS_PER_S);
+	free(first.page);
+	free(second.page);
+	write_word("b", "good");
+	end_fleet(f);
+}
+
+static void
+an_answer_that_nobody_waits_for_any_more_is_taken_in(void **state)
+{
+	struct fleet *f = start_fleet((const char *[]){ "a", NULL }, "");
+	(void)state;
+
+	write_word("a", "slow");
+	char *page = scrape(f, none, none, 100);
+	assert_true(value_of(page, UP("fake", "a")) == 0);
+	assert_true(target_busy(fleet_find(f, "a")));
+	assert_true(comes_to_rest(f, "a"));
+	free(page);
+	end_fleet(f);
+}
+
+/* A megabyte is more than a socket holds: it has to be read while the other
+ * worker lets everybody wait. */
+static void
+a_late_worker_keeps_no_other_from_sending(void **state)
+{
+	struct fleet *f = start_fleet((const char *[]){ "a", "other", NULL }, "");
+	(void)state;
+
+	write_word("a", "block");
+	write_word("other", "heavy");
+	char *page = scrape(f, none, none, 3000);
+	assert_true(value_of(page, UP("fake", "a")) == 0);
+	assert_true(value_of(page, UP("other", "other")) == 1);
+	assert_non_null(strstr(page, "other_state_ratio{target=\"other\",name=\"n9\""));
+	free(page);
+	write_word("a", "good");
+	end_fleet(f);
+}
+
+static void *
+scrape_for_a_while(void *arg)
+{
+	struct request *r = arg;
+
+	for (int i = 0; i < 100; i++) {
+		/* Most of them give up early, each at another point. */
+		free(scrape(r->fleet, none, none, i % 4 == 0 ? 20000 : i % 7));
+		r->took++;
+	}
+	return NULL;
+}
+
+static void
+scrapes_that_come_and_go_leave_nothing_unread(void **state)
+{
+	struct fleet *f = start_fleet((const char *[]){ "a", "b", "other", NULL }, "");
+	struct request r[6];
+	(void)state;
+
+	int64_t begun = clock_ns();
+	for (size_t i = 0; i < COUNT(r); i++) {
+		r[i] = (struct request){ .fleet = f };
+		assert_int_equal(pthread_create(&r[i].thread, NULL, scrape_for_a_while, &r[i]), 0);
+	}
+	for (size_t i = 0; i < COUNT(r); i++) {
+		assert_int_equal(pthread_join(r[i].thread, NULL), 0);
+		assert_int_equal(r[i].took, 100);
+	}
+	/* One that was forgotten would have waited for its 20 s. */
+	assert_true(clock_ns() - begun < 15 * NS_PER_S);
+	assert_true(comes_to_rest(f, "a") && comes_to_rest(f, "other"));
+	char *page = scrape(f, none, none, 5000);
+	assert_true(value_of(page, UP("fake", "a")) == 1);
+	assert_true(value_of(page, UP("other", "other")) == 1);
+	free(page);
+	end_fleet(f);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_reads_no_more_leaves_it_to_others),
+		cmocka_unit_test(an_answer_that_nobody_waits_for_any_more_is_taken_in),
+		cmocka_unit_test(a_late_worker_keeps_no_other_from_sending),
+		cmocka_unit_test(scrapes_that_come_and_go_leave_nothing_unread),
+	};
+
+	return is_worker(argc, argv) ? worker_main(argv[2], WORKER_FD)
+				     : cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
