@@ -163,16 +163,16 @@ enum outcome redis_answer(
 /* ---- redis_info.c ---- */
 
 /* The next line `field:value` of INFO; false: there is none. */
-bool        redis_info_next(struct text *info, struct text *field, struct text *value);
+bool         redis_info_next(struct text *info, struct text *field, struct text *value);
 /* All of them; the text must outlast it.  False: too many, or out of memory. */
-bool        redis_info_read(struct redis_info *, struct text);
-void        redis_info_free(struct redis_info *);
+bool         redis_info_read(struct redis_info *, struct text);
+void         redis_info_free(struct redis_info *);
 /* The value of a field, or ptr NULL. */
-struct text redis_info_field(const struct redis_info *, const char *field);
+struct text  redis_info_field(const struct redis_info *, const char *field);
 /* The value of a key in "calls=1,usec=7", or ptr NULL. */
-struct text redis_info_part(struct text value, const char *key);
+struct text  redis_info_part(struct text value, const char *key);
 /* The version the server goes by: Valkey's own where it is one. */
-struct text redis_info_version(const struct redis_info *);
+struct text  redis_info_version(const struct redis_info *);
 /* That of this scrape, if there is one; else FAILED and said why. */
 enum outcome redis_info_answer(struct scrape *, const struct redis_info **);
 

@@ -33,10 +33,9 @@ redis_info_read(struct redis_info *info, struct text text)
 	while (redis_info_next(&text, &f.name, &f.value)) {
 		if (info->n == info->cap) {
 			size_t cap = info->cap == 0 ? 256 : info->cap * 2;
-			struct redis_field *more =
-			    cap > REDIS_INFO_FIELDS_MAX
-				? NULL
-				: realloc(info->fields, cap * sizeof *more);
+			struct redis_field *more = cap > REDIS_INFO_FIELDS_MAX
+						       ? NULL
+						       : realloc(info->fields, cap * sizeof *more);
 			if (more == NULL)
 				return false;
 			info->fields = more;

@@ -5,7 +5,6 @@
 #include "supervise.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 
 #include "log.h"
 #include "process.h"
+#include "spawn.h"
 #include "worker.h"
 
 enum { STOP_WAIT_MS = 2000 };
@@ -35,7 +35,7 @@ struct worker {
 	int fd;                 /* -1: no process to speak to */
 	pid_t pid;              /* 0: none, and its number may be another's */
 	struct process_watch process;
-	bool ready;             /* the first start has been tried */
+	bool ready; /* the first start has been tried */
 	bool stop;
 	bool replaced; /* killed by us: say so instead of the signal */
 	uint64_t restarts;
@@ -47,70 +47,6 @@ struct worker {
 };
 
 /* ---- starting ---- */
-
-/* What client libraries may read; nothing that could hold another's secret. */
-static bool
-may_pass(const char *variable)
-{
-	static const char *const names[] = { "PATH=", "HOME=", "LANG=", "TZ=", "TMPDIR=",
-		"SSL_CERT_FILE=", "SSL_CERT_DIR=", "KRB5", "PGSSL",
-		"PGSERVICEFILE=", "PGSYSCONFDIR=", "PGPASSFILE=", "LD_LIBRARY_PATH=",
-		"ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "DATATIER_LOG_" };
-
-	for (size_t i = 0; i < COUNT(names); i++)
-		if (strncmp(variable, names[i], strlen(names[i])) == 0)
-			return true;
-	return false;
-}
-
-static char **
-worker_environment(void)
-{
-	size_t n = 0, kept = 0;
-
-	while (environ[n] != NULL)
-		n++;
-	char **list = calloc(n + 1, sizeof *list);
-	for (size_t i = 0; list != NULL && i < n; i++)
-		if (may_pass(environ[i]))
-			list[kept++] = environ[i];
-	return list;
-}
-
-/* After fork, with other threads about: only async-signal-safe calls. */
-static void
-become_worker(int fd, char *const *argv, char *const *envp)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (fd == WORKER_FD)
-		fcntl(fd, F_SETFD, 0);
-	else if (dup2(fd, WORKER_FD) < 0)
-		_exit(127);
-	/* Ours are closed on exec; a library's may not be. */
-	close_range(WORKER_FD + 1, ~0u, 0);
-	execve("/proc/self/exe", argv, envp);
-	_exit(127);
-}
-
-static pid_t
-spawn(const struct collector *c, int fd)
-{
-	char title[64];
-	char **envp = worker_environment();
-	snprintf(title, sizeof title, "datatier_exporter: %s", c->name);
-	char *argv[] = { title, (char *)(uintptr_t) "--worker", (char *)(uintptr_t)c->name, NULL };
-
-	if (envp == NULL)
-		return -1;
-	pid_t pid = fork();
-	if (pid == 0)
-		become_worker(fd, argv, envp);
-	free(envp);
-	return pid;
-}
 
 /* Settings may be secrets: nothing of them stays in freed memory. */
 static void
@@ -153,7 +89,7 @@ start_process(struct worker *w)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
 		return -1;
-	pid_t pid = spawn(w->collector, pair[1]);
+	pid_t pid = spawn_worker(w->collector->name, pair[1]);
 	close(pair[1]);
 	if (pid < 0) {
 		close(pair[0]);

@@ -43,7 +43,7 @@ bool worker_kick(
 
 /* Takes the lead: the descriptor to poll(2) for input, until worker_leave.  -1:
  * somebody else reads, or there is no process. */
-int worker_lead(struct worker *);
+int  worker_lead(struct worker *);
 /* Takes the frames that have come.  False: no more will. */
 bool worker_read(struct worker *);
 void worker_leave(struct worker *);

@@ -24,7 +24,7 @@
 /* After ours: it defines fail as a macro. */
 #include <cmocka.h>
 
-static char folder[] = "/tmp/datatier-test-XXXXXX";
+static char              folder[] = "/tmp/datatier-test-XXXXXX";
 static const char *const none[] = { NULL };
 
 static inline void write_word(const char *target, const char *word)
@@ -78,9 +78,10 @@ static inline void end_fleet(struct fleet *f)
 }
 
 /* The exposition of one scrape; the caller frees. */
-static inline char *scrape(struct fleet *f, const char *const *targets, const char *const *groups, int ms)
+static inline char *scrape(
+    struct fleet *f, const char *const *targets, const char *const *groups, int ms)
 {
-	struct buf body = BUF(1 << 22);
+	struct buf         body = BUF(1 << 22);
 	struct http_scrape req = { targets, groups, deadline_in(ms * NS_PER_MS), false, false };
 
 	assert_int_equal(scrape_run(f, &req, &body), 200);
@@ -105,7 +106,7 @@ static inline double value_of(const char *page, const char *series)
 
 static inline double scrape_value(struct fleet *f, const char *series)
 {
-	char *page = scrape(f, none, none, 5000);
+	char  *page = scrape(f, none, none, 5000);
 	double v = value_of(page, series);
 
 	free(page);
@@ -132,7 +133,7 @@ static inline int make_folder(void **state)
 static inline int remove_folder(void **state)
 {
 	static const char *const names[] = { "a", "b", "c", "other" };
-	char path[128];
+	char                     path[128];
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(names); i++) {
