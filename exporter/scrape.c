@@ -124,6 +124,15 @@ ask(struct asked *a, struct deadline until, bool join)
 	a->ticket = target_kick(a->target, a->groups, until.at, join, &a->ends);
 }
 
+/* With the worker's thread to read the answer: this one waits for others, too. */
+static void
+ask_again(struct asked *a, struct deadline until)
+{
+	a->again = true;
+	ask(a, until, false);
+	worker_rouse(a->target->worker);
+}
+
 /* What failed in a collection that had to end before us, since somebody with
  * less time had asked for it, gets the time that is ours. */
 static bool
@@ -205,19 +214,13 @@ read_answers(const struct plan *p, struct deadline until)
 static void
 wait_all(struct plan *p, struct deadline until)
 {
-	bool again = false;
-
 	read_answers(p, until);
 	for (size_t i = 0; i < p->n; i++) {
 		struct asked *a = &p->asked[i];
 		target_wait(a->target, a->ticket, a->groups, until, &a->view);
-		a->again = failed_early(a, until);
-		if (a->again)
-			ask(a, until, false);
-		again |= a->again;
+		if (failed_early(a, until))
+			ask_again(a, until);
 	}
-	if (again)
-		read_answers(p, until);
 	for (size_t i = 0; i < p->n; i++) {
 		struct asked *a = &p->asked[i];
 		if (!a->again)

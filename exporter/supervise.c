@@ -158,14 +158,20 @@ any_busy(const struct worker *w)
 	return false;
 }
 
-/* What is under way now may have found the lead taken: it looks only after that
- * is given up. */
+void
+worker_rouse(struct worker *w)
+{
+	if (any_busy(w))
+		eventfd_write(w->bell, 1);
+}
+
+/* What is under way now may have found the lead taken: it is looked for only after
+ * that is given up. */
 void
 worker_leave(struct worker *w)
 {
 	pthread_mutex_unlock(&w->reading);
-	if (any_busy(w))
-		eventfd_write(w->bell, 1);
+	worker_rouse(w);
 }
 
 /* While a collection is under way that no scrape reads, or to the end.  False:

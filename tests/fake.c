@@ -7,6 +7,7 @@
  *	refuse            connect says no
  *	stale             lost once, as a kept connection that died
  *	block             waits 1 s past the deadline
+ *	expire            has no answer at the deadline: lost
  *	slow              takes 300 ms
  *	abort             ends the process in the middle; abort-once: and is good then
  *	flood             1000 rows of a group that may have 10
@@ -161,6 +162,10 @@ fake_collect(struct scrape *sc, const struct group *g)
 		unlink(((const struct fake_conf *)sc->conf)->script);
 	if (strncmp(word, "abort", 5) == 0)
 		abort();
+	if (strcmp(word, "expire") == 0) {
+		poll(NULL, 0, left_ms(sc->until));
+		return fail(LOST, sc, "no answer in time");
+	}
 	if (strcmp(word, "lost") == 0)
 		return fail(LOST, sc, "the fake hung up");
 	if (strcmp(word, "stale") == 0 && !st->was_stale) {

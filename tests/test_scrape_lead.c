@@ -76,6 +76,31 @@ who_reads_no_more_leaves_it_to_others(void **state)
 	end_fleet(f);
 }
 
+/* It shares a collection that has to end early, is not content with that, and
+ * has its own answer read though it leads nothing. */
+static void
+who_has_more_time_is_answered_in_it(void **state)
+{
+	struct fleet *f = start_fleet((const char *[]){ "a", NULL }, "");
+	struct request hasty = { .fleet = f, .target = "a", .ms = 100 };
+	struct request patient = { .fleet = f, .target = "a", .ms = 20000 };
+	(void)state;
+
+	write_word("a", "expire");
+	begin(&hasty);
+	pause_ms(50);
+	begin(&patient);
+	assert_int_equal(pthread_join(hasty.thread, NULL), 0);
+	write_word("a", "good"); /* a collection lasts a second, whoever gives up sooner */
+	assert_int_equal(pthread_join(patient.thread, NULL), 0);
+	assert_true(value_of(hasty.page, UP("fake", "a")) == 0);
+	assert_true(value_of(patient.page, UP("fake", "a")) == 1);
+	assert_true(patient.took < 10 * NS_PER_S);
+	free(hasty.page);
+	free(patient.page);
+	end_fleet(f);
+}
+
 static void
 an_answer_that_nobody_waits_for_any_more_is_taken_in(void **state)
 {
@@ -154,6 +179,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_reads_no_more_leaves_it_to_others),
+		cmocka_unit_test(who_has_more_time_is_answered_in_it),
 		cmocka_unit_test(an_answer_that_nobody_waits_for_any_more_is_taken_in),
 		cmocka_unit_test(a_late_worker_keeps_no_other_from_sending),
 		cmocka_unit_test(scrapes_that_come_and_go_leave_nothing_unread),
