@@ -8,7 +8,8 @@ LIBDIR     = $(PREFIX)/lib
 SYSCONFDIR = /etc
 BUILD      = build
 
-# ---- collectors: one line each; sources are collectors/NAME.c and NAME_*.c ----
+# ---- collectors: one line each; sources are collectors/NAME.c and NAME_*.c, and
+# collectors/shared_curl.c where libcurl is used ----
 COLLECTORS = postgresql redis kafka application
 PKG_postgresql = libpq
 PKG_redis      = libcurl hiredis
@@ -40,7 +41,8 @@ pkg_cflags = $(shell $(PKG_CONFIG) --cflags $(1))
 pkg_libs   = $(shell $(PKG_CONFIG) --libs $(1))
 
 CORE_OBJS = $(patsubst %.c,$(BUILD)/%.o,$(filter-out exporter/main.c,$(wildcard exporter/*.c config/*.c)))
-collector_objs = $(patsubst %.c,$(BUILD)/%.o,$(wildcard collectors/$(1).c collectors/$(1)_*.c))
+collector_objs = $(patsubst %.c,$(BUILD)/%.o,$(wildcard collectors/$(1).c collectors/$(1)_*.c) \
+       $(if $(filter libcurl,$(PKG_$(1))),collectors/shared_curl.c))
 COLLECTOR_SOS  = $(COLLECTORS:%=$(BUILD)/collectors/%.so)
 TESTS     = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 TEST_BINS = $(TESTS:%=$(BUILD)/tests/%)

@@ -10,6 +10,7 @@
  *	application_cells.c	samples that have the same labels for us, summed
  *	application_lives.c	counters that start again, instances that are gone
  *	application_fetch.c	libcurl: all instances at once under the deadline
+ *	shared_curl.h		what it has in common with the Redis collector
  *	application_secret.c	what a server says is not shown where it tells a secret
  *	application_rows.c	sums over the instances -> rows
  *	application_tables.c	metrics, groups, options
@@ -21,10 +22,9 @@
 #ifndef COLLECTORS_APPLICATION_H
 #define COLLECTORS_APPLICATION_H
 
-#include <curl/curl.h>
-
 #include "../exporter/buf.h"
 #include "../exporter/collector.h"
+#include "shared_curl.h"
 
 enum application_limits {
 	APPLICATION_INSTANCES_MAX = 64,
@@ -41,7 +41,7 @@ struct application_conf {
 	const char        *url;
 	const char *const *urls;
 	const char        *username, *password, *bearer_token;
-	const char        *tls_ca, *tls_certificate, *tls_key;
+	struct shared_tls  tls;
 	const char *const *families, *const *rename;
 	long long max_bytes;
 	bool      compression;

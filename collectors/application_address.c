@@ -189,19 +189,10 @@ check_credentials(const struct application_conf *c, char why[static WHY_MAX])
 	return true;
 }
 
-static bool
-check_tls(const struct application_conf *c, bool tls, char why[static WHY_MAX])
-{
-	if (!tls && (c->tls_ca != NULL || c->tls_certificate != NULL))
-		return say(why, "tls_ca and tls_certificate are for https:// addresses");
-	if (c->tls_key != NULL && c->tls_certificate == NULL)
-		return say(why, "tls_key without tls_certificate");
-	return true;
-}
-
 bool
-application_check(const void *conf, char why[static WHY_MAX])
+application_check(const void *options, char why[static WHY_MAX])
 {
+	const struct application_conf *conf = options;
 	struct application_address list[APPLICATION_INSTANCES_MAX];
 	struct application_plan *plan = malloc(sizeof *plan);
 	bool tls = false, good = plan != NULL || say(why, "out of memory");
@@ -210,7 +201,8 @@ application_check(const void *conf, char why[static WHY_MAX])
 	for (int i = 0; i < n; i++)
 		tls = tls || list[i].tls;
 	application_addresses_free(list);
-	good = good && n > 0 && check_credentials(conf, why) && check_tls(conf, tls, why);
+	good = good && n > 0 && check_credentials(conf, why) &&
+	       shared_tls_check(&conf->tls, tls, "https", why);
 	if (good) {
 		good = application_plan_make(plan, conf, why);
 		application_plan_free(plan);

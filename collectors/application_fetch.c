@@ -22,23 +22,6 @@ enum {
 	"Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,"       \
 	"*/*;q=0.1"
 
-static bool global_ready;
-
-static void
-init_global(void)
-{
-	global_ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-}
-
-/* The threads of several targets may come here at once. */
-static bool
-init_once(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	return pthread_once(&once, init_global) == 0 && global_ready;
-}
-
 /* ---- a page arrives ---- */
 
 static void
@@ -92,32 +75,12 @@ take(char *bytes, size_t one, size_t size, void *arg)
 /* ---- handles ---- */
 
 static void
-set_tls(CURL *easy, const struct application_conf *conf)
-{
-	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (conf->tls_ca != NULL) {
-		curl_easy_setopt(easy, CURLOPT_CAINFO, conf->tls_ca);
-		/* Or the system's authorities would be trusted besides. */
-		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-	}
-	if (conf->tls_certificate != NULL) {
-		const char *key = conf->tls_key != NULL ? conf->tls_key : conf->tls_certificate;
-		curl_easy_setopt(easy, CURLOPT_SSLCERT, conf->tls_certificate);
-		curl_easy_setopt(easy, CURLOPT_SSLKEY, key);
-	}
-}
-
-static void
 set_protocols(CURL *easy)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 #else
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-#if LIBCURL_VERSION_NUM >= 0x075700
-	/* Closing does not wait for a name server that has not answered. */
-	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
 }
 
@@ -129,8 +92,7 @@ set_options(struct application_instance *in, const struct application_conf *conf
 
 	curl_easy_setopt(easy, CURLOPT_URL, in->address.url);
 	set_protocols(easy);
-	curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* whatever http_proxy says */
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	shared_curl_set(easy, in->address.tls ? &conf->tls : NULL);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)READ_AT_ONCE);
@@ -147,8 +109,6 @@ set_options(struct application_instance *in, const struct application_conf *conf
 		curl_easy_setopt(easy, CURLOPT_USERNAME, conf->username);
 		curl_easy_setopt(easy, CURLOPT_PASSWORD, conf->password);
 	}
-	if (in->address.tls)
-		set_tls(easy, conf);
 }
 
 static bool
@@ -184,7 +144,8 @@ application_fetch_open(struct scrape *sc)
 	const struct application_conf *conf = sc->conf;
 	struct application *a = sc->state;
 
-	if (!init_once() || (a->multi = curl_multi_init()) == NULL || !make_headers(a, conf))
+	if (!shared_curl_ready() || (a->multi = curl_multi_init()) == NULL ||
+	    !make_headers(a, conf))
 		return false;
 	if (conf->username != NULL &&
 	    (a->basic = application_basic(conf->username, conf->password)) == NULL)
@@ -256,29 +217,6 @@ say_status(struct application_instance *in)
 	    in->page.first[0] != '\0' ? "; it says: " : "", in->page.first);
 }
 
-/* libcurl's words for a file that is not there depend on its TLS library. */
-static bool
-unreadable_file(struct application_instance *in, const struct application_conf *conf)
-{
-	const struct {
-		const char *option, *path;
-	} files[] = {
-		{ "tls_ca", conf->tls_ca },
-		{ "tls_certificate", conf->tls_certificate },
-		{ "tls_key", conf->tls_key },
-	};
-	char words[128];
-
-	for (size_t i = 0; i < COUNT(files) && in->address.tls; i++) {
-		if (files[i].path == NULL || access(files[i].path, R_OK) == 0)
-			continue;
-		say(in, "%s cannot be read: %.100s: %s", files[i].option, files[i].path,
-		    strerror_r(errno, words, sizeof words));
-		return true;
-	}
-	return false;
-}
-
 static void
 say_code(struct application_instance *in, const struct application_conf *conf, CURLcode code)
 {
@@ -286,27 +224,24 @@ say_code(struct application_instance *in, const struct application_conf *conf, C
 		CURLcode code;
 		const char *words;
 	} table[] = {
-		{ CURLE_COULDNT_RESOLVE_HOST, "the host name cannot be resolved" },
 		{ CURLE_COULDNT_CONNECT, "no connection" },
-		{ CURLE_PEER_FAILED_VERIFICATION, "the server's certificate is not trusted" },
-		{ CURLE_SSL_CACERT_BADFILE, "tls_ca cannot be used" },
-		{ CURLE_SSL_CERTPROBLEM, "tls_certificate or tls_key cannot be used" },
-		{ CURLE_SSL_CONNECT_ERROR, "the TLS handshake failed" },
 		{ CURLE_GOT_NOTHING, "the server closed the connection without an answer" },
 		{ CURLE_PARTIAL_FILE,
 		    "the server closed the connection in the middle of the page" },
 		{ CURLE_BAD_CONTENT_ENCODING, "the page is not compressed as it says" },
 		{ CURLE_OPERATION_TIMEDOUT, "no whole page before the deadline" },
 	};
-	const char *words = "the page cannot be read";
+	const char *words = shared_curl_words(code);
 	char system_words[128];
 	long os = 0;
 
-	if (unreadable_file(in, conf))
+	if (in->address.tls && shared_tls_unreadable(&conf->tls, in->why, sizeof in->why))
 		return;
 	for (size_t i = 0; i < COUNT(table); i++)
 		if (table[i].code == code)
 			words = table[i].words;
+	if (words == NULL)
+		words = "the page cannot be read";
 	const char *detail = in->error[0] != '\0' ? in->error : curl_easy_strerror(code);
 	curl_easy_getinfo(in->easy, CURLINFO_OS_ERRNO, &os);
 	if (code == CURLE_COULDNT_CONNECT && os != 0)

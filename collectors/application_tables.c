@@ -171,13 +171,7 @@ const struct option application_options[APPLICATION_OPTIONS] = {
 	{ .name = "password", .type = OPT_SECRET, AT(password), .help = "Password of that user." },
 	{ .name = "bearer_token", .type = OPT_SECRET, AT(bearer_token),
 	  .help = "Token that is sent as Authorization: Bearer, instead of a user." },
-	{ .name = "tls_ca", .type = OPT_STRING, AT(tls_ca),
-	  .help = "PEM file of the authorities that the server's certificate is checked against; "
-		  "without it, the system's." },
-	{ .name = "tls_certificate", .type = OPT_STRING, AT(tls_certificate),
-	  .help = "PEM file of a client certificate." },
-	{ .name = "tls_key", .type = OPT_STRING, AT(tls_key),
-	  .help = "PEM file of the client certificate's key, where it is not in the same file." },
+	SHARED_TLS_OPTIONS(struct application_conf),
 	{ .name = "families", .type = OPT_LIST, AT(families),
 	  .help = "More families of the page to give out, summed over all labels, at most 32; a counter by "
 		  "the name of its samples, with _total; where targets do not agree on a family's type, that of "

@@ -39,18 +39,18 @@ room(void *array, size_t n, size_t *cap)
 	return true;
 }
 
-/* ---- topics ---- */
-
-/* Where the topic of that name is or belongs. */
+/* Where the one of that name is or belongs in an array of pointers to topics or to
+ * groups; both begin with their name and stand in its order. */
 static size_t
-topic_place(const struct kafka_state *s, const char *name, bool *there)
+place_of(const void *array, size_t n, const char *name, bool *there)
 {
-	size_t low = 0, high = s->ntopics;
+	char *const *const *list = array;
+	size_t low = 0, high = n;
 
 	*there = false;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = strcmp(s->topics[middle]->name, name);
+		int order = strcmp(*list[middle], name);
 		if (order == 0) {
 			*there = true;
 			return middle;
@@ -62,6 +62,8 @@ topic_place(const struct kafka_state *s, const char *name, bool *there)
 	}
 	return low;
 }
+
+/* ---- topics ---- */
 
 static void
 topic_free(struct kafka_topic *t)
@@ -78,7 +80,7 @@ static struct kafka_topic *
 topic_find(struct kafka_state *s, const char *name)
 {
 	bool there;
-	size_t i = topic_place(s, name, &there);
+	size_t i = place_of(s->topics, s->ntopics, name, &there);
 
 	return there ? s->topics[i] : NULL;
 }
@@ -87,7 +89,7 @@ static struct kafka_topic *
 topic_add(struct kafka_state *s, const char *name)
 {
 	bool there;
-	size_t i = topic_place(s, name, &there);
+	size_t i = place_of(s->topics, s->ntopics, name, &there);
 
 	if (there)
 		return s->topics[i];
@@ -212,32 +214,11 @@ kafka_state_metadata(
 
 /* ---- groups ---- */
 
-static size_t
-group_place(const struct kafka_state *s, const char *name, bool *there)
-{
-	size_t low = 0, high = s->ngroups;
-
-	*there = false;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(s->groups[middle]->name, name);
-		if (order == 0) {
-			*there = true;
-			return middle;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 static struct kafka_group *
 group_add(struct kafka_state *s, const char *name)
 {
 	bool there;
-	size_t i = group_place(s, name, &there);
+	size_t i = place_of(s->groups, s->ngroups, name, &there);
 
 	if (there)
 		return s->groups[i];

@@ -6,6 +6,7 @@
  *	redis_reply.c	hiredis as the parser, replies in flat bounded memory
  *	redis_info.c	the text of INFO -> rows, driven by the metric tables
  *	redis_latency.c	LATENCY HISTOGRAM -> histograms
+ *	shared_curl.h	what it has in common with the application collector
  *	redis_tables.c	metrics, groups, options
  *	redis_prefixes.h	hits and misses by key prefix, and the files for it
  *	redis.c		one scrape: all questions in one write, then the groups
@@ -13,16 +14,17 @@
 #ifndef COLLECTORS_REDIS_H
 #define COLLECTORS_REDIS_H
 
-#include <curl/curl.h>
 #include <hiredis/read.h>
 
 #include "../exporter/buf.h"
 #include "../exporter/collector.h"
 #include "redis_prefixes.h"
+#include "shared_curl.h"
 
 struct redis_conf {
-	const char *uri, *username, *password;
-	const char *tls_ca, *tls_certificate, *tls_key, *tls_server_name;
+	const char       *uri, *username, *password;
+	struct shared_tls tls;
+	const char       *tls_server_name;
 
 	const char *const *key_prefixes;
 	const char        *key_separator, *prefix_username, *prefix_password;

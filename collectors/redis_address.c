@@ -105,13 +105,9 @@ check_options(struct redis_address *a, const struct redis_conf *conf, char why[s
 		return false;
 	if (a->user != NULL && a->password == NULL)
 		return say(why, "a user name without a password");
-	if (!a->tls && (conf->tls_ca != NULL || conf->tls_certificate != NULL))
-		return say(why, "tls_ca and tls_certificate are for rediss:// addresses");
 	if (!a->tls && conf->tls_server_name != NULL)
 		return say(why, "tls_server_name is for rediss:// addresses");
-	if (conf->tls_key != NULL && conf->tls_certificate == NULL)
-		return say(why, "tls_key without tls_certificate");
-	return true;
+	return shared_tls_check(&conf->tls, a->tls, "rediss", why);
 }
 
 bool

@@ -147,13 +147,7 @@ const struct option redis_options[REDIS_OPTIONS] = {
 	  .help = "ACL user, where it does not stand in uri; without one, the default user." },
 	{ .name = "password", .type = OPT_SECRET, AT(password),
 	  .help = "Password, where it does not stand in uri." },
-	{ .name = "tls_ca", .type = OPT_STRING, AT(tls_ca),
-	  .help = "PEM file of the authorities that the server's certificate is checked against; "
-		  "without it, the system's." },
-	{ .name = "tls_certificate", .type = OPT_STRING, AT(tls_certificate),
-	  .help = "PEM file of a client certificate." },
-	{ .name = "tls_key", .type = OPT_STRING, AT(tls_key),
-	  .help = "PEM file of the client certificate's key, where it is not in the same file." },
+	SHARED_TLS_OPTIONS(struct redis_conf),
 	{ .name = "tls_server_name", .type = OPT_STRING, AT(tls_server_name),
 	  .help = "Name that the server's certificate must have, where uri has another or an IP "
 		  "address." },

@@ -107,9 +107,9 @@ static void
 tls(void **unused)
 {
 	(void)unused;
-	CHECK(NULL, .url = "https://a/", .tls_ca = "/ca", .tls_certificate = "/c", .tls_key = "/k");
-	CHECK("for https://", .url = URL, .tls_ca = "/ca");
-	CHECK("tls_key without", .url = "https://a/", .tls_key = "/k");
+	CHECK(NULL, .url = "https://a/", .tls.ca = "/ca", .tls.certificate = "/c", .tls.key = "/k");
+	CHECK("for https://", .url = URL, .tls.ca = "/ca");
+	CHECK("tls_key without", .url = "https://a/", .tls.key = "/k");
 }
 
 static void

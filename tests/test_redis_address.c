@@ -40,7 +40,7 @@ addresses_are_understood(void **unused)
 		    "h:6379", "-", "-", "-" },
 		{ { .uri = "unix:///run/r.sock", .password = "p" }, "http://localhost/",
 		    "/run/r.sock", "-", "p", "/run/r.sock" },
-		{ { .uri = "rediss://h", .tls_ca = "a", .tls_certificate = "b", .tls_key = "c" },
+		{ { .uri = "rediss://h", .tls.ca = "a", .tls.certificate = "b", .tls.key = "c" },
 		    "https://h:6379/", "h:6379", "-", "-", "-" },
 		{ { .uri = "rediss://10.0.0.1:7", .tls_server_name = "cache.example" },
 		    "https://cache.example:7/", "10.0.0.1:7", "-", "-", "-" },
@@ -87,11 +87,11 @@ what_cannot_be_meant_is_refused_without_the_secret(void **unused)
 		{ { .uri = "redis://u:hush@h", .username = "v" },
 		    "username stands in uri as well" },
 		{ { .uri = "redis://u@h" }, "a user name without a password" },
-		{ { .uri = "redis://h", .tls_ca = "ca.pem" }, "for rediss:// addresses" },
-		{ { .uri = "unix:///r", .tls_certificate = "c.pem" }, "for rediss:// addresses" },
+		{ { .uri = "redis://h", .tls.ca = "ca.pem" }, "for rediss:// addresses" },
+		{ { .uri = "unix:///r", .tls.certificate = "c.pem" }, "for rediss:// addresses" },
 		{ { .uri = "redis://h", .tls_server_name = "h" }, "for rediss:// addresses" },
 		{ { .uri = "rediss://h", .tls_server_name = "a/b" }, "is no host name" },
-		{ { .uri = "rediss://h", .tls_key = "k.pem" }, "tls_key without tls_certificate" },
+		{ { .uri = "rediss://h", .tls.key = "k.pem" }, "tls_key without tls_certificate" },
 	};
 
 	(void)unused;
