@@ -1,92 +1,12 @@
 /*
- * application_fake.h - an HTTP server for the tests of the application
- * collector: it answers every request in the same way, good or bad.  Behind
- * cmocka.h.
+ * application_fake.h - an HTTP server for the tests of the application collector.
+ * Behind cmocka.h.
  */
 #ifndef TESTS_APPLICATION_FAKE_H
 #define TESTS_APPLICATION_FAKE_H
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include "application_harness.h"
-
-enum manner {
-	WHOLE, /* the answer in one go, on a connection that stays */
-	MUTE,  /* nothing */
-	DRIP,  /* a byte every 20 ms */
-	FLOOD, /* the answer, then lines without end */
-	CLOSE, /* the answer, then the end of the connection */
-};
-
-struct fake {
-	const char *answer;
-	size_t      len;
-	enum manner manner;
-	int         listener, stop[2];
-	char        url[64], name[32];
-	pthread_t   thread;
-	atomic_int  connections, requests;
-	char        request[8192]; /* the last one, read by the test when the scrape is over */
-};
-
-/* False: the test is over. */
-static inline bool fake_wait(const struct fake *f, int fd, short events, int ms)
-{
-	struct pollfd p[] = { { .fd = f->stop[0], .events = POLLIN }, { fd, events, 0 } };
-
-	poll(p, 2, ms);
-	return p[0].revents == 0;
-}
-
-static inline bool fake_send(const struct fake *f, int fd, const char *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n < 0 && errno != EAGAIN)
-			return false;
-		if (n > 0) {
-			bytes += n;
-			len -= (size_t)n;
-		} else if (!fake_wait(f, fd, POLLOUT, 10000)) {
-			return false;
-		}
-	}
-	return true;
-}
-
-static inline bool fake_answer(const struct fake *f, int fd)
-{
-	static const char line[] = "flood{a=\"b\"} 1\n";
-
-	switch (f->manner) {
-	case MUTE:
-		return true;
-	case WHOLE:
-		return fake_send(f, fd, f->answer, f->len);
-	case CLOSE:
-		fake_send(f, fd, f->answer, f->len);
-		return false;
-	case FLOOD:
-		fake_send(f, fd, f->answer, f->len);
-		while (fake_send(f, fd, line, sizeof line - 1))
-			;
-		return false;
-	case DRIP:
-		for (size_t i = 0; i < f->len; i++)
-			if (!fake_send(f, fd, f->answer + i, 1) || !fake_wait(f, f->stop[0], 0, 20))
-				return false;
-		return true;
-	}
-	return false;
-}
+#include "fake_server.h"
 
 /* A whole request in f->request; false: the client is gone or the test over. */
 static inline bool fake_request(struct fake *f, int fd)
@@ -105,58 +25,22 @@ static inline bool fake_request(struct fake *f, int fd)
 	return false;
 }
 
-static inline void *fake_run(void *arg)
+static inline void fake_serve(struct fake *f, int fd)
 {
-	struct fake *f = arg;
-
-	while (fake_wait(f, f->listener, POLLIN, 10000)) {
-		int fd = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
-		if (fd < 0)
-			continue;
-		f->connections++;
-		while (fake_request(f, fd)) {
-			f->requests++;
-			if (!fake_answer(f, fd))
-				break;
-		}
-		close(fd);
-	}
-	return NULL;
+	do {
+		if (!fake_request(f, fd))
+			return;
+		f->requests++;
+	} while (fake_answer(f, fd));
 }
 
 static inline void fake_start(struct fake *f, enum manner manner, const char *answer, size_t len)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	socklen_t          size = sizeof a;
-
-	*f = (struct fake){ .answer = answer, .len = len, .manner = manner };
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(f->listener, (struct sockaddr *)&a, size), 0);
-	assert_int_equal(listen(f->listener, 8), 0);
-	assert_int_equal(getsockname(f->listener, (struct sockaddr *)&a, &size), 0);
-	snprintf(f->name, sizeof f->name, "127.0.0.1:%d", ntohs(a.sin_port));
+	fake_listen(f, fake_serve, manner, answer, len);
+	f->flood = "flood{a=\"b\"} 1\n";
 	snprintf(f->url, sizeof f->url, "http://%s/metrics", f->name);
-	assert_int_equal(pipe(f->stop), 0);
-	assert_int_equal(pthread_create(&f->thread, NULL, fake_run, f), 0);
 }
-
-static inline void fake_stop(struct fake *f)
-{
-	close(f->stop[1]);
-	pthread_join(f->thread, NULL);
-	close(f->stop[0]);
-	close(f->listener);
-}
-
-#define FAKE(f, manner, answer) fake_start(f, manner, answer, sizeof(answer) - 1)
 
 enum { LONG = 10, SHORT = 500 }; /* seconds, milliseconds */
-
-static inline void assert_why(const char *why, const char *words)
-{
-	if (strstr(why, words) == NULL)
-		fail_msg("\"%s\" does not say \"%s\"", why, words);
-}
 
 #endif

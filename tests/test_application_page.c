@@ -12,23 +12,9 @@
 
 #include <cmocka.h>
 
+#include "golden.h"
+
 #define VECTORS "tests/fuzz/corpus/application_page"
-
-static struct buf
-read_file(const char *path)
-{
-	struct buf b = BUF(1 << 20);
-	FILE *f = fopen(path, "rbe");
-	char bytes[4096];
-	size_t n;
-
-	if (f == NULL)
-		fail_msg("%s cannot be read", path);
-	while ((n = fread(bytes, 1, sizeof bytes, f)) > 0)
-		buf_add(&b, bytes, n);
-	fclose(f);
-	return b;
-}
 
 /* Has the page no bad line, and its end? */
 static bool

@@ -12,33 +12,10 @@
 
 #include <cmocka.h>
 
+#include "golden.h"
+
 #define GOLDEN "tests/golden/redis"
 enum { ALL_QUESTIONS = (1 << REDIS_QUESTIONS) - 1 };
-
-static struct buf
-read_file(const char *path)
-{
-	struct buf b = BUF(1 << 20);
-	FILE *f = fopen(path, "rb");
-	char bytes[4096];
-	size_t n;
-
-	if (f == NULL)
-		fail_msg("%s cannot be read", path);
-	while ((n = fread(bytes, 1, sizeof bytes, f)) > 0)
-		buf_add(&b, bytes, n);
-	fclose(f);
-	return b;
-}
-
-static void
-write_file(const char *path, struct text t)
-{
-	FILE *f = fopen(path, "wb");
-
-	if (f == NULL || fwrite(t.ptr, 1, t.len, f) != t.len || fclose(f) != 0)
-		fail_msg("%s cannot be written", path);
-}
 
 static void
 compare(const char *path)

@@ -18,7 +18,7 @@ assert_deadline(enum manner manner)
 	struct harness h;
 
 	FAKE(&f, manner, GOOD_7);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	int64_t begin = clock_ns();
 	assert_int_equal(harness_scrape(&h, SHORT * NS_PER_MS), LOST);
 	int64_t took = clock_ns() - begin;
@@ -142,7 +142,7 @@ a_kept_connection_that_was_closed_is_lost_and_made_anew(void **unused)
 
 	(void)unused;
 	FAKE(&f, CLOSE, GOOD_7);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	assert_int_equal(scrape(&h), DONE);
 	assert_int_equal(scrape(&h), LOST);
 	assert_int_equal(scrape(&h), DONE);
@@ -183,7 +183,7 @@ a_deadline_that_has_passed_is_kept(void **unused)
 
 	(void)unused;
 	FAKE(&f, WHOLE, GOOD_7);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	assert_int_equal(harness_scrape(&h, 0), LOST);
 	assert_int_equal(scrape(&h), DONE);
 	assert_int_equal(harness_scrape(&h, 0), LOST);

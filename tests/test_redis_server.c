@@ -19,7 +19,7 @@ a_good_server_is_asked_over_one_connection(void **unused)
 
 	(void)unused;
 	FAKE(&f, WHOLE, GOOD_7);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(scrape(&h), DONE);
 		assert_true(page_has(&h, "\nredis_memory_used_bytes 77\n"));
@@ -41,7 +41,7 @@ a_proxy_of_the_environment_is_not_used(void **unused)
 	for (size_t i = 0; i < COUNT(names); i++)
 		setenv(names[i], "http://127.0.0.1:1", 1);
 	FAKE(&f, WHOLE, GOOD_7);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	assert_int_equal(scrape(&h), DONE);
 	harness_end(&h);
 	fake_stop(&f);
@@ -65,7 +65,7 @@ a_long_answer_is_taken(void **unused)
 	buf_text(&answer, (struct text){ info.ptr, info.len });
 	buf_str(&answer, "\r\n" NO_LATENCY SLOWLOG);
 	fake_start(&f, WHOLE, answer.ptr, answer.len);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	assert_int_equal(scrape(&h), DONE);
 	assert_true(page_has(&h, "redis_commands_total{command=\"module.command1023\"} 1023\n"));
 	assert_false(page_has(&h, "module.command1024"));
@@ -89,7 +89,7 @@ one_write_asks_everything_and_later_only_the_sections_needed(void **unused)
 
 	(void)unused;
 	FAKE(&f, WHOLE, GOOD_7);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	assert_int_equal(scrape(&h), DONE);
 	assert_int_equal(f.got, sizeof first - 1);
 	assert_memory_equal(f.request, first, sizeof first - 1);
@@ -107,7 +107,7 @@ an_old_server_is_not_asked_for_histograms_again(void **unused)
 
 	(void)unused;
 	FAKE(&f, WHOLE, GOOD_6);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	assert_int_equal(scrape(&h), DONE);
 	assert_int_equal(outcome_of(&h, "latency"), ABSENT);
 	assert_true(page_has(&h, "LATENCY HISTOGRAM needs Redis 7, this is 6.2.14"));
@@ -131,7 +131,7 @@ a_server_that_refuses_sections_is_asked_for_all(void **unused)
 
 	(void)unused;
 	FAKE(&f, WHOLE, GOOD_7);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	assert_int_equal(scrape(&h), DONE);
 	f.answer = "$0\r\n\r\n" NO_LATENCY SLOWLOG;
 	f.len = strlen(f.answer);
@@ -155,7 +155,7 @@ only_what_is_wanted_is_asked(void **unused)
 
 	(void)unused;
 	FAKE(&f, WHOLE, SLOWLOG);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	h.sc.groups = UINT64_C(1) << (REDIS_GROUPS - 1);
 	assert_int_equal(scrape(&h), DONE);
 	assert_null(memmem(f.request, f.got, "INFO", 4));
@@ -175,7 +175,7 @@ auth_goes_out_with_the_first_questions(void **unused)
 
 	(void)unused;
 	FAKE(&f, WHOLE, "+OK\r\n" GOOD_7);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	h.conf.username = "ann";
 	h.conf.password = "p@w";
 	assert_int_equal(scrape(&h), DONE);
@@ -196,7 +196,7 @@ assert_auth_lost(const char *answer, const char *words)
 	struct harness h;
 
 	fake_start(&f, WHOLE, answer, strlen(answer));
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	h.conf.password = "hush-hush";
 	assert_int_equal(scrape(&h), LOST);
 	assert_why(h.sc.why, words);
@@ -247,7 +247,7 @@ a_refused_command_costs_only_its_metrics(void **unused)
 	FAKE(&f, WHOLE,
 	    BULK(50, INFO_7) "-NOPERM this user has no permissions to run the 'latency|histogram' "
 			     "command\r\n-MASTERDOWN Link with MASTER is down.\r\n");
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	assert_int_equal(scrape(&h), DONE);
 	assert_int_equal(outcome_of(&h, "server"), DONE);
 	assert_int_equal(outcome_of(&h, "latency"), FAILED);
@@ -275,7 +275,7 @@ a_refusal_that_says_the_password_is_not_quoted(void **unused)
 	FAKE(&f, WHOLE,
 	    "+OK\r\n-ERR I was told open-sesame-1 before\r\n" NO_LATENCY
 	    "-NOPERM open-sesame-1 is not enough\r\n");
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	h.conf.password = "open-sesame-1";
 	assert_int_equal(scrape(&h), DONE);
 	assert_int_equal(outcome_of(&h, "server"), FAILED);
@@ -302,7 +302,7 @@ answers_of_the_wrong_type_fail_their_groups_only(void **unused)
 		struct fake f;
 		struct harness h;
 		fake_start(&f, WHOLE, answers[i], strlen(answers[i]));
-		harness_begin(&h, f.uri);
+		harness_begin(&h, f.url);
 		assert_int_equal(scrape(&h), DONE);
 		for (unsigned g = 0; g < REDIS_GROUPS; g++)
 			if (strcmp(redis_groups[g].name, "prefixes") != 0)

@@ -45,7 +45,7 @@ look(struct look *l, enum manner manner, const char *const *script)
 	if (l->limits.bytes == 0)
 		l->limits.bytes = 1 << 20;
 	l->limits.reads = l->limits.commands = 1000;
-	l->conf.uri = l->fake.uri;
+	l->conf.uri = l->fake.url;
 	l->conf.key_prefixes = prefixes;
 	l->conf.key_separator = ":";
 	l->sc.conf = &l->conf;
@@ -269,7 +269,7 @@ floods_drips_and_closed_connections_are_bounded(void **unused)
 static void
 begin(struct harness *h, struct fake *f)
 {
-	harness_begin(h, f->uri);
+	harness_begin(h, f->url);
 	h->conf.key_prefixes = prefixes;
 	h->conf.key_separator = ":";
 	h->conf.prefix_reads = 2000;
@@ -328,7 +328,7 @@ without_prefixes_there_is_no_second_connection(void **unused)
 
 	(void)unused;
 	FAKE(&f, WHOLE, INFO_CACHE NO_LATENCY SLOWLOG);
-	harness_begin(&h, f.uri);
+	harness_begin(&h, f.url);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(scrape(&h), DONE);
 	assert_true(page_has(&h, "redis_cache_hits_total{cache_key_prefix=\"all\"} 10\n"));
