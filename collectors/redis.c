@@ -231,11 +231,11 @@ note_info(struct scrape *sc, struct redis *r)
 
 	if (v.type == REDIS_REPLY_ERROR && is_fatal(v.text))
 		return refused(sc, v.text);
-	/* Some other server of that version may know less than Redis does. */
-	if (!redis_info_read(&r->info, v.text))
-		return fail(LOST, sc, "INFO has more than %d lines, or memory is short",
-		    REDIS_INFO_FIELDS_MAX);
-	if (sections && !r->info.keyspace)
+	redis_info_read(&r->info, v.type == REDIS_REPLY_STRING ? v.text : TEXT(""));
+	/* Some other server of that version may know less than Redis does.  What is
+	 * refused for now, or to this user, is not. */
+	if (sections &&
+	    (v.type == REDIS_REPLY_STRING ? !r->info.keyspace : text_begins(v.text, "ERR ")))
 		r->sections_refused = true;
 	r->version = redis_info_version(&r->info);
 	struct text version = redis_info_field(&r->info, "redis_version");
@@ -333,6 +333,7 @@ redis_disconnect(struct scrape *sc)
 	redis_info_free(&r->info);
 	r->version = (struct text){ NULL, 0 };
 	r->major = 0;
+	r->sections_refused = false;
 	memset(r->answer, 0, sizeof r->answer);
 }
 

@@ -125,6 +125,7 @@ struct redis_field {
 struct redis_info { /* the answer to INFO, cut into lines once */
 	struct redis_field *fields;
 	size_t              n, cap;
+	bool                over;     /* too many lines, or out of memory: some are missing */
 	bool                keyspace; /* it has that section, if only its heading */
 };
 
@@ -166,8 +167,8 @@ enum outcome redis_answer(
 
 /* The next line `field:value` of INFO; false: there is none. */
 bool         redis_info_next(struct text *info, struct text *field, struct text *value);
-/* All of them; the text must outlast it.  False: too many, or out of memory. */
-bool         redis_info_read(struct redis_info *, struct text);
+/* All of them; the text must outlast it. */
+void         redis_info_read(struct redis_info *, struct text);
 void         redis_info_free(struct redis_info *);
 /* The value of a field, or ptr NULL. */
 struct text  redis_info_field(const struct redis_info *, const char *field);

@@ -23,27 +23,32 @@ redis_info_next(struct text *info, struct text *field, struct text *value)
 	return false;
 }
 
-bool
+static bool
+add_field(struct redis_info *info, struct redis_field f)
+{
+	if (info->n == info->cap) {
+		size_t cap = info->cap == 0 ? 256 : info->cap * 2;
+		struct redis_field *more =
+		    cap > REDIS_INFO_FIELDS_MAX ? NULL : realloc(info->fields, cap * sizeof *more);
+		if (more == NULL)
+			return false;
+		info->fields = more;
+		info->cap = cap;
+	}
+	info->fields[info->n++] = f;
+	return true;
+}
+
+void
 redis_info_read(struct redis_info *info, struct text text)
 {
 	struct redis_field f;
 
 	info->n = 0;
+	info->over = false;
 	info->keyspace = text.len > 0 && memmem(text.ptr, text.len, "# Keyspace", 10) != NULL;
-	while (redis_info_next(&text, &f.name, &f.value)) {
-		if (info->n == info->cap) {
-			size_t cap = info->cap == 0 ? 256 : info->cap * 2;
-			struct redis_field *more = cap > REDIS_INFO_FIELDS_MAX
-						       ? NULL
-						       : realloc(info->fields, cap * sizeof *more);
-			if (more == NULL)
-				return false;
-			info->fields = more;
-			info->cap = cap;
-		}
-		info->fields[info->n++] = f;
-	}
-	return true;
+	while (!info->over && redis_info_next(&text, &f.name, &f.value))
+		info->over = !add_field(info, f);
 }
 
 void
@@ -93,6 +98,9 @@ redis_info_answer(struct scrape *sc, const struct redis_info **info)
 	size_t position;
 
 	*info = &r->info;
+	if (r->info.over)
+		return fail(FAILED, sc, "INFO has more than %d lines, or memory is short",
+		    REDIS_INFO_FIELDS_MAX);
 	return redis_answer(sc, REDIS_INFO, REDIS_REPLY_STRING, &position, &v);
 }
 

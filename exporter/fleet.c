@@ -24,6 +24,40 @@ build_registry(struct fleet *f, struct buf *faults)
 	return good;
 }
 
+/* The targets of one collector; 0: none, or out of memory. */
+static uint32_t
+list_targets(struct fleet *f, const struct collector *c, struct target **list)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; list != NULL && i < f->ntargets; i++)
+		if (f->targets[i]->collector == c)
+			list[n++] = f->targets[i];
+	return n;
+}
+
+static bool
+make_workers(struct fleet *f)
+{
+	for (unsigned c = 0; c < f->registry.ncollectors; c++) {
+		const struct collector *used = f->registry.collectors[c];
+		struct target **list = calloc(f->ntargets + 1, sizeof *list);
+		uint32_t n = list_targets(f, used, list);
+		if (n == 0) {
+			free(list);
+			if (list == NULL)
+				return false;
+			continue;
+		}
+		f->of_worker[f->nworkers] = list;
+		f->workers[f->nworkers] = worker_new(used, list, n);
+		if (f->workers[f->nworkers] == NULL)
+			return false;
+		f->nworkers++;
+	}
+	return true;
+}
+
 struct fleet *
 fleet_new(struct config *config, struct buf *faults)
 {
@@ -39,7 +73,7 @@ fleet_new(struct config *config, struct buf *faults)
 		good = f->targets[i] != NULL;
 		f->ntargets += good;
 	}
-	if (!good) {
+	if (!good || !make_workers(f)) {
 		f->config = NULL;
 		fleet_free(f);
 		return NULL;
@@ -59,25 +93,13 @@ past_of(const struct worker_stats *past, const struct collector *c)
 bool
 fleet_start(struct fleet *f)
 {
-	for (unsigned c = 0; c < f->registry.ncollectors; c++) {
-		const struct collector *collector_used = f->registry.collectors[c];
-		struct target **list = calloc(f->ntargets + 1, sizeof *list);
-		uint32_t n = 0;
-		for (size_t i = 0; list != NULL && i < f->ntargets; i++)
-			if (f->targets[i]->collector == collector_used)
-				list[n++] = f->targets[i];
-		if (n == 0) {
-			free(list);
-			continue;
-		}
-		f->of_worker[f->nworkers] = list;
-		struct worker_stats past = past_of(f->past, collector_used);
-		f->workers[f->nworkers] = worker_start(collector_used, list, n, &past);
-		if (f->workers[f->nworkers] == NULL)
-			return false;
-		f->nworkers++;
+	bool good = true;
+
+	for (size_t i = 0; i < f->nworkers; i++) {
+		struct worker_stats past = past_of(f->past, f->of_worker[i][0]->collector);
+		good = worker_start(f->workers[i], &past) && good;
 	}
-	return true;
+	return good;
 }
 
 void
@@ -86,12 +108,13 @@ fleet_stop(struct fleet *f)
 	memset(f->past, 0, sizeof f->past);
 	for (size_t i = 0; i < f->nworkers; i++)
 		worker_stop(f->workers[i], &f->past[i]);
-	f->nworkers = 0;
 }
 
 void
 fleet_free(struct fleet *f)
 {
+	for (size_t i = 0; i < f->nworkers; i++)
+		worker_free(f->workers[i]);
 	for (size_t i = 0; i < f->ntargets; i++)
 		target_free(f->targets[i]);
 	for (size_t i = 0; i < COUNT(f->of_worker); i++)

@@ -28,7 +28,8 @@ struct fleet {
  * only when it succeeds.  NULL: faults has a line for each fault. */
 struct fleet *fleet_new(struct config *, struct buf *faults);
 
-/* Starts the worker processes; false: out of memory or processes. */
+/* Starts the worker processes; false: there are not threads enough, some targets are
+ * down. */
 bool fleet_start(struct fleet *);
 void fleet_stop(struct fleet *); /* the processes; the targets stay */
 void fleet_free(struct fleet *);

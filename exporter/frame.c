@@ -26,24 +26,22 @@ frame_add(struct buf *out, struct frame f, struct text a, struct text b)
 bool
 frame_send(int fd, struct buf *out, bool wait)
 {
-	const char *at = out->ptr;
-	size_t left = out->len;
-	bool good = buf_ok(out);
-	/* Only the first piece may be refused for want of room: half a frame
-	 * would be nonsense to the other side. */
-	int flags = MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
+	const int flags = MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
+	size_t at = 0;
+	ssize_t sent = 0;
 
-	while (good && left > 0) {
-		ssize_t sent = send(fd, at, left, flags);
-		if (sent < 0 && errno == EINTR)
-			continue;
-		good = sent >= 0;
-		at += good ? sent : 0;
-		left -= good ? (size_t)sent : 0;
-		flags = MSG_NOSIGNAL;
+	while (buf_ok(out) && at < out->len && (sent >= 0 || errno == EINTR)) {
+		sent = send(fd, out->ptr + at, out->len - at, flags);
+		at += sent > 0 ? (size_t)sent : 0;
 	}
+	if (sent < 0 && !wait && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+		memmove(out->ptr, out->ptr + at, out->len - at);
+		out->len -= at;
+		return true;
+	}
+	bool all = buf_ok(out) && at == out->len;
 	buf_reset(out);
-	return good;
+	return all;
 }
 
 /* Bytes of the next frame that are known to be missing: its head first. */

@@ -43,8 +43,9 @@ struct done {       /* head of DONE's payload, why follows */
 /* Appends a frame with the payload a b; several may be sent at once. */
 void frame_add(struct buf *, struct frame, struct text a, struct text b);
 
-/* Sends what was added and empties the buffer.  False: the other side is gone,
- * the buffer had failed, or wait is false and the socket is full. */
+/* Sends what was added and empties the buffer; without wait, only as much as the
+ * socket has room for, and the rest stays.  False: the other side is gone, or the
+ * buffer had failed; it is empty then. */
 bool frame_send(int fd, struct buf *, bool wait);
 
 struct frame_reader { /* bytes from a socket, frame after frame */

@@ -130,6 +130,7 @@ ask_again(struct asked *a, struct deadline until)
 {
 	a->again = true;
 	ask(a, until, false);
+	worker_send(a->target->worker);
 	worker_rouse(a->target->worker);
 }
 
@@ -236,6 +237,8 @@ collect(struct fleet *f, struct plan *p, struct deadline until)
 {
 	for (size_t i = 0; i < p->n; i++)
 		ask(&p->asked[i], until, true);
+	for (size_t i = 0; i < p->n; i++) /* all that one worker is asked goes at once */
+		worker_send(p->asked[i].target->worker);
 	bool good = self_begin(p->own);
 	if (good && p->whole)
 		self_processes(p->own, f);

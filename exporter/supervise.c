@@ -5,18 +5,19 @@
 #include "supervise.h"
 
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "log.h"
 #include "process.h"
 #include "spawn.h"
@@ -31,8 +32,7 @@ struct worker {
 	pthread_t thread;
 	pthread_mutex_t lock;   /* guards all below */
 	pthread_cond_t changed; /* ready, stop */
-	struct buf out;         /* the frame that is sent */
-	int fd;                 /* -1: no process to speak to */
+	bool running;           /* the thread is there */
 	pid_t pid;              /* 0: none, and its number may be another's */
 	struct process_watch process;
 	bool ready; /* the first start has been tried */
@@ -41,9 +41,7 @@ struct worker {
 	uint64_t restarts;
 	double cpu_seconds; /* of the processes that have ended */
 
-	pthread_mutex_t reading;    /* guards these two: whoever has it leads */
-	struct frame_reader reader; /* its fd is -1 where there is nothing to read */
-	int bell;                   /* wakes the thread to see whether it has to read */
+	struct channel channel;
 };
 
 /* ---- starting ---- */
@@ -81,19 +79,20 @@ send_target(int fd, uint32_t number, struct target *target)
 	return good;
 }
 
-/* The parent's end of a new process, which has its targets; -1: errno says why. */
-static int
+/* A new process, which has its targets; false: errno says why there is none. */
+static bool
 start_process(struct worker *w)
 {
 	int pair[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		return -1;
+	if (!channel_prepare(&w->channel) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return false;
 	pid_t pid = spawn_worker(w->collector->name, pair[1]);
 	close(pair[1]);
 	if (pid < 0) {
 		close(pair[0]);
-		return -1;
+		return false;
 	}
 	pthread_mutex_lock(&w->lock);
 	w->pid = pid;
@@ -102,14 +101,17 @@ start_process(struct worker *w)
 	for (uint32_t i = 0; i < w->n; i++)
 		if (!send_target(pair[0], i, w->targets[i]))
 			break; /* it has ended; reading will tell */
-	return pair[0];
+	channel_open(&w->channel, pair[0]);
+	return true;
 }
 
 /* ---- running ---- */
 
 static bool
-take_frame(struct worker *w, const struct frame *f, struct text t)
+take_frame(void *arg, const struct frame *f, struct text t)
 {
+	struct worker *w = arg;
+
 	if (f->target >= w->n)
 		return false;
 	return f->type == FRAME_ROWS   ? target_take_rows(w->targets[f->target], f, t)
@@ -118,35 +120,22 @@ take_frame(struct worker *w, const struct frame *f, struct text t)
 				       : false;
 }
 
-bool
-worker_read(struct worker *w)
-{
-	struct text payload;
-	struct frame f;
-	bool good = frame_receive(&w->reader);
-	int next;
-
-	while ((next = frame_next(&w->reader, &f, &payload)) > 0 && take_frame(w, &f, payload))
-		;
-	if (next != 0)
-		log_event(LOG_ERROR, NULL, "worker %s sent a frame that makes no sense",
-		    w->collector->name);
-	if (good && next == 0)
-		return true;
-	shutdown(w->reader.fd, SHUT_RDWR); /* the thread sees the end, too */
-	w->reader.fd = -1;
-	return false;
-}
-
 int
 worker_lead(struct worker *w)
 {
-	if (pthread_mutex_trylock(&w->reading) != 0)
-		return -1;
-	if (w->reader.fd >= 0)
-		return w->reader.fd;
-	pthread_mutex_unlock(&w->reading);
-	return -1;
+	return channel_lead(&w->channel);
+}
+
+bool
+worker_read(struct worker *w)
+{
+	enum channel_state state = channel_read(&w->channel, take_frame, w);
+
+	if (state == CHANNEL_NONSENSE)
+		log_event(LOG_ERROR, NULL, "worker %s sent a frame that makes no sense",
+		    w->collector->name);
+	worker_send(w); /* what waited for the end of a collection begins */
+	return state == CHANNEL_MORE;
 }
 
 static bool
@@ -162,7 +151,7 @@ void
 worker_rouse(struct worker *w)
 {
 	if (any_busy(w))
-		eventfd_write(w->bell, 1);
+		channel_ring(&w->channel);
 }
 
 /* What is under way now may have found the lead taken: it is looked for only after
@@ -170,48 +159,40 @@ worker_rouse(struct worker *w)
 void
 worker_leave(struct worker *w)
 {
-	pthread_mutex_unlock(&w->reading);
+	channel_leave(&w->channel);
 	worker_rouse(w);
 }
 
-/* While a collection is under way that no scrape reads, or to the end.  False:
- * the end it is. */
-static bool
-lead_the_rest(struct worker *w, bool to_the_end)
+/* A scrape that leads reads to the end itself. */
+static void
+read_to_the_end(struct worker *w)
 {
-	pthread_mutex_lock(&w->reading);
-	while (w->reader.fd >= 0 && (to_the_end || any_busy(w))) {
-		struct pollfd p = { .fd = w->reader.fd, .events = POLLIN };
-		if (poll(&p, 1, -1) > 0)
-			worker_read(w);
-	}
-	bool more = w->reader.fd >= 0;
-	pthread_mutex_unlock(&w->reading);
-	return more;
+	if (worker_lead(w) < 0)
+		return;
+	while (worker_read(w))
+		;
+	channel_leave(&w->channel);
 }
 
-/* Until the process has closed its socket or said something that makes no sense. */
+/* What no scrape reads, until the process has closed its socket or said something
+ * that makes no sense. */
 static void
-take_frames(struct worker *w, int fd)
+take_frames(struct worker *w)
 {
-	struct pollfd p[] = { { .fd = fd }, { .fd = w->bell, .events = POLLIN } };
-	eventfd_t rings;
-
-	while (lead_the_rest(w, p[0].revents != 0)) {
-		if (any_busy(w))
-			continue; /* begun while the lead was given up */
-		poll(p, COUNT(p), -1);
-		eventfd_read(w->bell, &rings);
+	for (;;) {
+		bool lead = any_busy(w) && worker_lead(w) >= 0, more = true;
+		short events = channel_watch(&w->channel, lead);
+		if (lead) {
+			if ((events & (POLLIN | POLLHUP | POLLERR)) != 0)
+				more = worker_read(w);
+			channel_leave(&w->channel);
+		} else if ((events & (POLLHUP | POLLERR)) != 0) {
+			read_to_the_end(w);
+			more = false;
+		}
+		if (!more)
+			return;
 	}
-}
-
-static void
-set_reader(struct worker *w, int fd)
-{
-	pthread_mutex_lock(&w->reading);
-	frame_reader_free(&w->reader);
-	w->reader = FRAME_READER(fd);
-	pthread_mutex_unlock(&w->reading);
 }
 
 static double
@@ -237,60 +218,77 @@ describe_end(const struct worker *w, int status, char *why, size_t size)
 		    w->collector->name, WEXITSTATUS(status));
 }
 
-/* Reaps the process, which has closed its socket or is not to be believed. */
-static void
-end_process(struct worker *w, int fd, char *why, size_t size)
+/* Waits for the end and adds up.  The clock of a process is more exact than what
+ * is said when it is reaped, and what was published of it must not fall. */
+static int
+reap(struct worker *w, pid_t pid)
 {
-	struct rusage ru;
+	struct process p = { 0 };
+	struct rusage ru = { 0 };
+	siginfo_t ended;
 	int status = 0;
 
+	while (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+		;
 	pthread_mutex_lock(&w->lock);
-	w->fd = -1;
+	process_read(&w->process, &p);
+	while (wait4(pid, &status, 0, &ru) < 0 && errno == EINTR)
+		;
+	w->cpu_seconds += fmax(p.cpu_seconds, rusage_seconds(&ru));
+	w->pid = 0;
+	process_unwatch(&w->process);
+	pthread_mutex_unlock(&w->lock);
+	return status;
+}
+
+/* The process has closed its socket, or is not to be believed. */
+static void
+end_process(struct worker *w, char *why, size_t size)
+{
+	channel_close(&w->channel);
+	pthread_mutex_lock(&w->lock);
 	pid_t pid = w->pid;
 	bool stop = w->stop;
 	pthread_mutex_unlock(&w->lock);
-	close(fd);
 	if (!stop)
 		kill(pid, SIGKILL);
-	while (wait4(pid, &status, 0, &ru) < 0 && errno == EINTR)
-		;
+	int status = reap(w, pid);
 	pthread_mutex_lock(&w->lock);
-	w->pid = 0;
-	process_unwatch(&w->process);
-	w->cpu_seconds += rusage_seconds(&ru);
 	describe_end(w, status, why, size);
 	w->replaced = false;
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* A stop that came while the process was started found nobody to hang up on. */
 static void
-set_ready(struct worker *w, int fd)
+set_ready(struct worker *w)
 {
 	pthread_mutex_lock(&w->lock);
-	w->fd = fd;
 	w->ready = true;
+	bool stop = w->stop;
 	pthread_cond_broadcast(&w->changed);
 	pthread_mutex_unlock(&w->lock);
+	if (stop)
+		channel_hang_up(&w->channel);
 }
 
 /* One process from start to end; why says how it ended. */
 static void
 run_process(struct worker *w, char *why, size_t size)
 {
-	int fd = start_process(w);
+	bool started = start_process(w);
 
-	if (fd < 0)
+	if (!started)
 		snprintf(why, size, "the %s worker process cannot be started: %s",
 		    w->collector->name, strerror(errno));
-	set_ready(w, fd);
-	if (fd < 0)
+	set_ready(w);
+	if (!started)
 		return;
-	set_reader(w, fd);
 	for (uint32_t i = 0; i < w->n; i++)
 		target_worker_ready(w->targets[i]);
-	take_frames(w, fd);
-	set_reader(w, -1);
-	end_process(w, fd, why, size);
+	worker_send(w);
+	take_frames(w);
+	end_process(w, why, size);
 }
 
 /* Waits until the next start is due; false: none is, the worker is to stop. */
@@ -359,43 +357,53 @@ worker_restarts(struct worker *w, const char **name)
 }
 
 struct worker *
-worker_start(
-    const struct collector *c, struct target **targets, uint32_t n, const struct worker_stats *past)
+worker_new(const struct collector *c, struct target **targets, uint32_t n)
 {
 	struct worker *w = calloc(1, sizeof *w);
 	pthread_condattr_t monotonic;
 
 	if (w == NULL)
 		return NULL;
-	*w = (struct worker){ .collector = c,
-		.targets = targets,
-		.n = n,
-		.fd = -1,
-		.process = PROCESS_UNWATCHED,
-		.out = BUF(4096),
-		.restarts = past->restarts,
-		.cpu_seconds = past->cpu_seconds };
-	w->reader = FRAME_READER(-1);
-	w->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	pthread_mutex_init(&w->reading, NULL);
-	for (uint32_t i = 0; i < n; i++) {
-		targets[i]->worker = w;
-		targets[i]->number = i;
-	}
+	*w = (struct worker){
+		.collector = c, .targets = targets, .n = n, .process = PROCESS_UNWATCHED
+	};
+	channel_init(&w->channel);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	if (w->bell < 0 || pthread_create(&w->thread, NULL, supervise, w) != 0) {
-		free(w);
-		return NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		targets[i]->worker = w;
+		targets[i]->number = i;
 	}
+	return w;
+}
+
+bool
+worker_start(struct worker *w, const struct worker_stats *past)
+{
+	w->restarts = past->restarts;
+	w->cpu_seconds = past->cpu_seconds;
+	w->running = pthread_create(&w->thread, NULL, supervise, w) == 0;
+	if (!w->running)
+		return false;
 	pthread_mutex_lock(&w->lock);
 	while (!w->ready)
 		pthread_cond_wait(&w->changed, &w->lock);
 	pthread_mutex_unlock(&w->lock);
-	return w;
+	return true;
+}
+
+void
+worker_free(struct worker *w)
+{
+	if (w == NULL)
+		return;
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->changed);
+	channel_free(&w->channel);
+	free(w);
 }
 
 void
@@ -404,9 +412,8 @@ worker_stop(struct worker *w, struct worker_stats *last)
 	pthread_mutex_lock(&w->lock);
 	w->stop = true;
 	pthread_cond_broadcast(&w->changed);
-	if (w->fd >= 0)
-		shutdown(w->fd, SHUT_RDWR); /* both threads that use it see the end */
 	pthread_mutex_unlock(&w->lock);
+	channel_hang_up(&w->channel);
 	struct deadline until = deadline_in(STOP_WAIT_MS * NS_PER_MS);
 	for (;;) {
 		pthread_mutex_lock(&w->lock);
@@ -418,14 +425,10 @@ worker_stop(struct worker *w, struct worker_stats *last)
 			break;
 		nanosleep(&(struct timespec){ 0, 2 * NS_PER_MS }, NULL);
 	}
-	pthread_join(w->thread, NULL);
+	if (w->running)
+		pthread_join(w->thread, NULL);
+	w->running = false;
 	worker_stats(w, last);
-	pthread_mutex_destroy(&w->lock);
-	pthread_cond_destroy(&w->changed);
-	pthread_mutex_destroy(&w->reading);
-	close(w->bell);
-	buf_free(&w->out);
-	free(w);
 }
 
 bool
@@ -434,16 +437,19 @@ worker_kick(struct worker *w, uint32_t target, uint64_t ticket, const struct kic
 {
 	struct frame f = { .type = FRAME_KICK, .target = target, .ticket = ticket };
 
-	pthread_mutex_lock(&w->lock);
-	bool there = w->fd >= 0;
-	frame_add(&w->out, f, (struct text){ (const char *)k, sizeof *k }, TEXT(""));
-	bool sent = there && frame_send(w->fd, &w->out, false);
-	buf_reset(&w->out);
-	pthread_mutex_unlock(&w->lock);
-	if (!sent)
-		snprintf(why, size, "the %s worker process %s", w->collector->name,
-		    there ? "does not listen" : "is being started again");
-	return sent;
+	if (channel_add(&w->channel, f, (struct text){ (const char *)k, sizeof *k }))
+		return true;
+	snprintf(why, size,
+	    w->running ? "the %s worker process is being started again"
+		       : "there was no thread for the %s worker process",
+	    w->collector->name);
+	return false;
+}
+
+void
+worker_send(struct worker *w)
+{
+	channel_send(&w->channel);
 }
 
 void

@@ -27,19 +27,24 @@ struct worker_stats {
 	double      resident_bytes;
 };
 
-/* A worker for the targets of one collector; they must outlive it.  Starts its
- * process; its counters go on from past.  NULL: out of memory or no thread to
- * be had. */
-struct worker *worker_start(
-    const struct collector *, struct target **, uint32_t n, const struct worker_stats *past);
+/* A worker for the targets of one collector, which must outlive it and know it from
+ * now on.  NULL: out of memory. */
+struct worker *worker_new(const struct collector *, struct target **, uint32_t n);
+void           worker_free(struct worker *);
+
+/* Starts its process; its counters go on from past.  False: there is no thread to
+ * be had, and its targets are down. */
+bool worker_start(struct worker *, const struct worker_stats *past);
 
 /* Closes the process's socket, waits at most 2 s for its end, then kills it. */
 void worker_stop(struct worker *, struct worker_stats *last);
 
-/* Asks for a collection.  False: the process is not there or not listening,
+/* Asks for a collection, with the next worker_send.  False: the process is not there,
  * and why says so. */
 bool worker_kick(
     struct worker *, uint32_t target, uint64_t ticket, const struct kick *, char *why, size_t size);
+/* Does not wait: what the process does not read yet is sent when it does. */
+void worker_send(struct worker *);
 
 /* Takes the lead: the descriptor to poll(2) for input, until worker_leave.  -1:
  * somebody else reads, or there is no process. */

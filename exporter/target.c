@@ -386,6 +386,7 @@ target_worker_ready(struct target *t)
 	pthread_mutex_lock(&t->lock);
 	if (t->done != t->running && t->again)
 		ask_worker(t);
+	begin_pending(t); /* where that could not be asked, either */
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -46,13 +46,13 @@ static inline const char *kind_of(const char *name)
 	return strncmp(name, "other", 5) == 0 ? "other" : "fake";
 }
 
-static inline struct fleet *start_fleet(const char *const *names, const char *more)
+/* More goes into each target's settings. */
+static inline struct fleet *new_fleet(const char *const *names, const char *more)
 {
-	struct buf text = BUF(1 << 16), faults = BUF(1 << 16), notes = BUF(1 << 16);
+	struct buf text = BUF(1 << 20), faults = BUF(1 << 16), notes = BUF(1 << 16);
 
 	buf_str(&text, "targets = (");
 	for (size_t i = 0; names[i] != NULL; i++) {
-		write_word(names[i], "good");
 		buf_printf(&text,
 		    "%s{ collector = \"%s\"; name = \"%s\"; address = \"x\"; script = \"%s/%s\"; "
 		    "%s }",
@@ -64,10 +64,18 @@ static inline struct fleet *start_fleet(const char *const *names, const char *mo
 	struct fleet *f = c == NULL ? NULL : fleet_new(c, &faults);
 	if (f == NULL)
 		fail_msg("%.*s", (int)faults.len, faults.ptr);
-	assert_true(fleet_start(f));
 	buf_free(&text);
 	buf_free(&faults);
 	buf_free(&notes);
+	return f;
+}
+
+static inline struct fleet *start_fleet(const char *const *names, const char *more)
+{
+	for (size_t i = 0; names[i] != NULL; i++)
+		write_word(names[i], "good");
+	struct fleet *f = new_fleet(names, more);
+	assert_true(fleet_start(f));
 	return f;
 }
 
@@ -122,6 +130,14 @@ static inline size_t lines(const char *page)
 		n++;
 	}
 	return n;
+}
+
+static inline pid_t worker_pid(struct fleet *f)
+{
+	struct worker_stats s;
+
+	worker_stats(f->workers[0], &s);
+	return s.pid;
 }
 
 static inline int make_folder(void **state)

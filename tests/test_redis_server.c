@@ -148,6 +148,45 @@ a_server_that_refuses_sections_is_asked_for_all(void **unused)
 }
 
 static void
+answer_with(struct fake *f, const char *answer)
+{
+	f->answer = answer;
+	f->len = strlen(answer);
+	f->got = 0;
+}
+
+/* Nor is it for ever: the next connection may be to another server. */
+static void
+what_is_refused_for_now_does_not_change_the_questions(void **unused)
+{
+	static const char denied[] = "-NOPERM no INFO for you\r\n" NO_LATENCY SLOWLOG;
+	static const char unknown[] = "-ERR syntax error\r\n" NO_LATENCY SLOWLOG;
+	struct fake f;
+	struct harness h;
+
+	(void)unused;
+	FAKE(&f, WHOLE, GOOD_7);
+	harness_begin(&h, f.url);
+	assert_int_equal(scrape(&h), DONE);
+	answer_with(&f, denied);
+	assert_int_equal(scrape(&h), DONE);
+	assert_int_equal(outcome_of(&h, "server"), FAILED);
+	answer_with(&f, unknown);
+	assert_int_equal(scrape(&h), DONE);
+	assert_non_null(memmem(f.request, f.got, "\r\nserver\r\n", 10));
+	answer_with(&f, GOOD_7);
+	assert_int_equal(scrape(&h), DONE);
+	assert_non_null(memmem(f.request, f.got, "\r\nall\r\n", 7));
+	collector.disconnect(&h.sc);
+	assert_int_equal(scrape(&h), DONE); /* which server this is, is not known yet */
+	answer_with(&f, GOOD_7);
+	assert_int_equal(scrape(&h), DONE);
+	assert_non_null(memmem(f.request, f.got, "\r\nserver\r\n", 10));
+	harness_end(&h);
+	fake_stop(&f);
+}
+
+static void
 only_what_is_wanted_is_asked(void **unused)
 {
 	struct fake f;
@@ -356,6 +395,7 @@ main(void)
 		cmocka_unit_test(one_write_asks_everything_and_later_only_the_sections_needed),
 		cmocka_unit_test(an_old_server_is_not_asked_for_histograms_again),
 		cmocka_unit_test(a_server_that_refuses_sections_is_asked_for_all),
+		cmocka_unit_test(what_is_refused_for_now_does_not_change_the_questions),
 		cmocka_unit_test(only_what_is_wanted_is_asked),
 		cmocka_unit_test(auth_goes_out_with_the_first_questions),
 		cmocka_unit_test(nothing_is_believed_behind_an_auth_that_failed),

@@ -1,17 +1,18 @@
 /*
- * test_scrape_lead.c - who reads what the workers send: the scrape that asked, or
- * whoever comes after it.  An answer that nobody takes in would be a scrape that
+ * test_scrape_lead.c - who reads what the workers send, the scrape that asked or
+ * whoever comes after it; and what is sent to workers.  An answer that nobody takes in would be a scrape that
  * hangs, or a worker that cannot get rid of what it has.
  */
 #include "fleet_harness.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 #define UP(kind, t) "datatier_target_up{target=\"" t "\",collector=\"" kind "\"}"
 
-struct request { /* a scrape of one target in a thread of its own */
+struct request { /* a scrape in a thread of its own */
 	struct fleet *fleet;
-	const char *target;
+	const char *target; /* NULL: of all */
 	int ms;
 	pthread_t thread;
 	char *page;
@@ -24,7 +25,8 @@ run(void *arg)
 	struct request *r = arg;
 	int64_t begun = clock_ns();
 
-	r->page = scrape(r->fleet, (const char *[]){ r->target, NULL }, none, r->ms);
+	r->page = scrape(
+	    r->fleet, r->target == NULL ? none : (const char *[]){ r->target, NULL }, none, r->ms);
 	r->took = clock_ns() - begun;
 	return NULL;
 }
@@ -174,6 +176,88 @@ scrapes_that_come_and_go_leave_nothing_unread(void **state)
 	end_fleet(f);
 }
 
+/* What is asked of them is more than a socket holds, and their process does not
+ * listen for a while. */
+static void
+as_many_targets_as_there_are_can_be_asked_at_once(void **state)
+{
+	enum { MANY = 600 };
+	static char names[MANY][8];
+	const char *list[MANY + 1] = { NULL };
+	(void)state;
+
+	for (size_t i = 0; i < MANY; i++) {
+		snprintf(names[i], sizeof names[i], "m%zu", i);
+		list[i] = names[i];
+	}
+	struct fleet *f = new_fleet(list, "");
+	struct request all = { .fleet = f, .target = NULL, .ms = 30000 };
+	assert_true(fleet_start(f));
+	for (int round = 0; round < 3; round++) {
+		pid_t pid = worker_pid(f);
+		kill(pid, SIGSTOP);
+		begin(&all);
+		pause_ms(200);
+		kill(pid, SIGCONT);
+		assert_int_equal(pthread_join(all.thread, NULL), 0);
+		for (size_t i = 0; i < MANY; i++)
+			assert_true(fleet_find(f, names[i])->up);
+		free(all.page);
+	}
+	end_fleet(f);
+}
+
+static void
+a_shortage_of_descriptors_is_over_when_it_is_over(void **state)
+{
+	struct fleet *f = new_fleet((const char *[]){ "a", NULL }, "");
+	struct rlimit old, none_left;
+	(void)state;
+
+	write_word("a", "good");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none_left = old;
+	int next = dup(0); /* the lowest that is free */
+	close(next);
+	none_left.rlim_cur = (rlim_t)next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+	bool started = fleet_start(f);
+	char *page = scrape(f, none, none, 500);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_true(started);
+	assert_true(value_of(page, UP("fake", "a")) == 0);
+	free(page);
+	struct deadline until = deadline_in(20 * NS_PER_S);
+	while (scrape_value(f, UP("fake", "a")) != 1 && left_ms(until) > 0)
+		pause_ms(100);
+	assert_true(scrape_value(f, UP("fake", "a")) == 1);
+	end_fleet(f);
+}
+
+/* From its death to its successor's work, looked at as often as can be. */
+static void
+the_time_of_workers_never_falls(void **state)
+{
+	struct fleet *f = start_fleet((const char *[]){ "a", NULL }, "");
+	struct worker_stats s;
+	double seconds = 0;
+	(void)state;
+
+	for (int death = 0; death < 5; death++) {
+		free(scrape(f, none, none, 5000));
+		pid_t pid = worker_pid(f);
+		struct deadline until = deadline_in(10 * NS_PER_S);
+		kill(pid, SIGKILL);
+		do {
+			worker_stats(f->workers[0], &s);
+			assert_true(s.cpu_seconds >= seconds);
+			seconds = s.cpu_seconds;
+		} while ((s.pid == pid || s.pid == 0) && left_ms(until) > 0);
+		assert_int_not_equal(s.pid, pid);
+	}
+	end_fleet(f);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -183,6 +267,9 @@ main(int argc, char **argv)
 		cmocka_unit_test(an_answer_that_nobody_waits_for_any_more_is_taken_in),
 		cmocka_unit_test(a_late_worker_keeps_no_other_from_sending),
 		cmocka_unit_test(scrapes_that_come_and_go_leave_nothing_unread),
+		cmocka_unit_test(as_many_targets_as_there_are_can_be_asked_at_once),
+		cmocka_unit_test(a_shortage_of_descriptors_is_over_when_it_is_over),
+		cmocka_unit_test(the_time_of_workers_never_falls),
 	};
 
 	return is_worker(argc, argv) ? worker_main(argv[2], WORKER_FD)

@@ -203,15 +203,6 @@ who_wants_more_groups_than_are_under_way_gets_them_next(void **state)
 	end_fleet(f);
 }
 
-static pid_t
-worker_pid(struct fleet *f)
-{
-	struct worker_stats s;
-
-	worker_stats(f->workers[0], &s);
-	return s.pid;
-}
-
 /* Scrapes until the target is up again; at most some seconds. */
 static void
 wait_for_up(struct fleet *f)

@@ -209,23 +209,35 @@ a_frame_that_is_too_long_is_neither_sent_nor_believed(void **state)
 }
 
 static void
-a_full_socket_refuses_where_nobody_is_to_wait(void **state)
+what_a_full_socket_does_not_take_is_sent_later(void **state)
 {
+	enum { FRAMES = 5000 };
 	int pair[2];
-	struct buf out = BUF(1 << 16);
-	char bytes[4096] = { 0 };
-	bool sent = true;
+	struct buf out = BUF(1 << 20);
+	struct frame got;
+	struct text payload;
 	(void)state;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	for (int i = 0; sent && i < 10000; i++) {
-		frame_add(&out, (struct frame){ .type = FRAME_KICK },
-		    (struct text){ bytes, sizeof bytes }, TEXT(""));
-		sent = frame_send(pair[0], &out, false);
+	struct frame_reader reader = FRAME_READER(pair[1]);
+	for (uint32_t i = 0; i < FRAMES; i++) {
+		frame_add(&out, (struct frame){ .type = FRAME_KICK, .target = i },
+		    TEXT("sixteen bytes ok"), TEXT(""));
+		assert_true(frame_send(pair[0], &out, false));
 	}
-	assert_false(sent);
-	close(pair[0]);
+	assert_true(out.len > 0);
+	for (uint32_t i = 0; i < FRAMES; i++) {
+		assert_true(frame_read(&reader, &got, &payload));
+		assert_int_equal(got.target, i);
+		assert_true(frame_send(pair[0], &out, false));
+	}
+	assert_int_equal(out.len, 0);
 	close(pair[1]);
+	frame_add(&out, (struct frame){ .type = FRAME_KICK }, TEXT(""), TEXT(""));
+	assert_false(frame_send(pair[0], &out, false));
+	assert_int_equal(out.len, 0);
+	close(pair[0]);
+	frame_reader_free(&reader);
 	buf_free(&out);
 }
 
@@ -264,7 +276,7 @@ main(void)
 		cmocka_unit_test(kept_bytes_are_bounded_and_belong_to_a_collection),
 		cmocka_unit_test(frames_pass_a_socket_whole_or_not_at_all),
 		cmocka_unit_test(a_frame_that_is_too_long_is_neither_sent_nor_believed),
-		cmocka_unit_test(a_full_socket_refuses_where_nobody_is_to_wait),
+		cmocka_unit_test(what_a_full_socket_does_not_take_is_sent_later),
 		cmocka_unit_test(strings_in_a_payload_are_bounded),
 	};
 
