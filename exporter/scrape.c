@@ -124,13 +124,13 @@ ask(struct asked *a, struct deadline until, bool join)
 	a->ticket = target_kick(a->target, a->groups, until.at, join, &a->ends);
 }
 
-/* With the worker's thread to read the answer: this one waits for others, too. */
+/* With the worker's thread to send that and read the answer: this one waits for
+ * others, too. */
 static void
 ask_again(struct asked *a, struct deadline until)
 {
 	a->again = true;
 	ask(a, until, false);
-	worker_send(a->target->worker);
 	worker_rouse(a->target->worker);
 }
 

@@ -52,7 +52,7 @@ int  worker_lead(struct worker *);
 /* Takes the frames that have come.  False: no more will. */
 bool worker_read(struct worker *);
 void worker_leave(struct worker *);
-/* Has the worker's thread read what was asked for, where nobody leads. */
+/* Has the worker's thread send and read what was asked for, where nobody leads. */
 void worker_rouse(struct worker *);
 
 /* A target of this worker is overdue: replace the process when that has gone
