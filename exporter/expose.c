@@ -19,35 +19,49 @@ struct line { /* what the lines of one row set have in common */
 	bool named;      /* the row's label is the name */
 };
 
-static void
-add_part(struct buf *out, struct text part, bool *open)
+static char *
+copy(char *at, struct text t)
+{
+	if (t.len > 0)
+		memcpy(at, t.ptr, t.len);
+	return at + t.len;
+}
+
+static char *
+copy_part(char *at, struct text part, bool *open)
 {
 	if (part.len == 0)
-		return;
-	buf_char(out, *open ? ',' : '{');
-	buf_text(out, part);
+		return at;
+	*at++ = *open ? ',' : '{';
 	*open = true;
+	return copy(at, part);
 }
 
 /* name suffix {prefix,row,extra} value */
 static void
 add_line(const struct line *l, struct text suffix, uint32_t row, struct text extra, double value)
 {
-	const struct label_row *labels = &l->rows->row[row];
-	char number[NUMBER_MAX];
+	enum { BETWEEN = 8 }; /* { , , } blank and line end, rounded up */
+	const struct label_row *r = &l->rows->row[row];
+	struct text labels = { NULL, 0 };
 	bool open = false;
 
-	buf_text(l->out, l->name);
-	buf_text(l->out, suffix);
-	add_part(l->out, l->prefix, &open);
-	if (labels->len > 0 && !l->named)
-		add_part(l->out, (struct text){ l->rows->text + labels->text, labels->len }, &open);
-	add_part(l->out, extra, &open);
+	if (r->len > 0 && !l->named)
+		labels = (struct text){ l->rows->text + r->text, r->len };
+	char *begin = buf_room(l->out, l->name.len + suffix.len + l->prefix.len + labels.len +
+					   extra.len + NUMBER_MAX + BETWEEN);
+	if (begin == NULL)
+		return;
+	char *at = copy(copy(begin, l->name), suffix);
+	at = copy_part(at, l->prefix, &open);
+	at = copy_part(at, labels, &open);
+	at = copy_part(at, extra, &open);
 	if (open)
-		buf_char(l->out, '}');
-	buf_char(l->out, ' ');
-	buf_add(l->out, number, number_print(number, value));
-	buf_char(l->out, '\n');
+		*at++ = '}';
+	*at++ = ' ';
+	at += number_print(at, value);
+	*at++ = '\n';
+	l->out->len += (size_t)(at - begin);
 }
 
 /* `le="0.5"` of a bound that only this row has. */

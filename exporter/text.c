@@ -268,6 +268,11 @@ text_clean(char *out, size_t size, struct text t)
 	size_t n = 0;
 
 	for (size_t i = 0; i < t.len;) {
+		/* Nearly all there is to clean is plain. */
+		while (i < t.len && n + 1 < size && s[i] >= 0x20 && s[i] < 0x7f)
+			out[n++] = t.ptr[i++];
+		if (i == t.len)
+			break;
 		size_t length = utf8_length(s + i, t.len - i);
 		const char *from = t.ptr + i;
 		size_t add = length;
