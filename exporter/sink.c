@@ -42,10 +42,13 @@ scaled(const struct metric *m, double value)
 void
 put(struct sink *sink, const struct metric *m, double value)
 {
+	uint32_t metric = (uint32_t)(m - sink->group->metrics);
+	char record[1 + sizeof metric + sizeof value] = "P";
+
 	value = scaled(m, value);
-	buf_char(&sink->records, 'P');
-	add_u32(&sink->records, (uint32_t)(m - sink->group->metrics));
-	buf_add(&sink->records, &value, sizeof value);
+	memcpy(record + 1, &metric, sizeof metric);
+	memcpy(record + 1 + sizeof metric, &value, sizeof value);
+	buf_add(&sink->records, record, sizeof record);
 }
 
 void
