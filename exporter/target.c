@@ -98,14 +98,18 @@ begin(struct target *t, uint64_t groups, int64_t until)
 	ask_worker(t);
 }
 
+/* What is wanted besides stays wanted until the running collection is over. */
 static void
 begin_pending(struct target *t)
 {
 	uint64_t groups = t->pending_groups;
 
+	if (groups == 0 || t->done != t->running)
+		return;
+	int64_t until = t->pending_until;
 	t->pending_groups = 0;
-	if (groups != 0 && t->done == t->running)
-		begin(t, groups, t->pending_until);
+	t->pending_until = 0;
+	begin(t, groups, until);
 }
 
 /* A group with an `every` is asked again when that has passed; until then its

@@ -13,6 +13,7 @@
 struct request { /* a scrape of one target in a thread of its own */
 	struct fleet *fleet;
 	const char *target;
+	const char *group; /* NULL: all */
 	int ms;
 	pthread_t thread;
 	char *page;
@@ -25,7 +26,8 @@ run(void *arg)
 	struct request *r = arg;
 	int64_t begun = clock_ns();
 
-	r->page = scrape(r->fleet, (const char *[]){ r->target, NULL }, none, r->ms);
+	r->page = scrape(r->fleet, (const char *[]){ r->target, NULL },
+	    (const char *[]){ r->group, NULL }, r->ms);
 	r->took = clock_ns() - begun;
 	return NULL;
 }
@@ -99,6 +101,31 @@ who_has_more_time_is_answered_in_it(void **state)
 	assert_true(patient.took < 10 * NS_PER_S);
 	free(hasty.page);
 	free(patient.page);
+	end_fleet(f);
+}
+
+/* The first is asked again of the next process, the second after it. */
+static void
+a_death_costs_nobody_who_waits_for_his_turn(void **state)
+{
+	struct fleet *f = start_fleet((const char *[]){ "a", NULL }, "");
+	struct request first = { .fleet = f, .target = "a", .group = "states", .ms = 20000 };
+	struct request second = { .fleet = f, .target = "a", .ms = 20000 };
+	(void)state;
+
+	write_word("a", "slow");
+	begin(&first);
+	pause_ms(50);
+	begin(&second);
+	pause_ms(50);
+	kill(worker_pid(f), SIGKILL);
+	assert_int_equal(pthread_join(first.thread, NULL), 0);
+	assert_int_equal(pthread_join(second.thread, NULL), 0);
+	assert_true(value_of(first.page, UP("fake", "a")) == 1);
+	assert_true(value_of(second.page, UP("fake", "a")) == 1);
+	assert_true(second.took < 10 * NS_PER_S);
+	free(first.page);
+	free(second.page);
 	end_fleet(f);
 }
 
@@ -269,6 +296,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_reads_no_more_leaves_it_to_others),
 		cmocka_unit_test(who_has_more_time_is_answered_in_it),
+		cmocka_unit_test(a_death_costs_nobody_who_waits_for_his_turn),
 		cmocka_unit_test(an_answer_that_nobody_waits_for_any_more_is_taken_in),
 		cmocka_unit_test(a_late_worker_keeps_no_other_from_sending),
 		cmocka_unit_test(scrapes_that_come_and_go_leave_nothing_unread),
