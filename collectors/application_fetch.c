@@ -2,13 +2,10 @@
  * application_fetch.c - libcurl: the pages of all instances at once, on kept
  * connections, under the scrape's deadline.
  */
-#include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "application.h"
 

@@ -96,7 +96,8 @@ find_command(const struct redis_replies *r, size_t at, const char *name, size_t 
 
 /* DONE with the histogram filled, ABSENT when the server has not kept one. */
 static enum outcome
-read_histogram(struct scrape *sc, size_t reply, const struct metric *m, struct histogram *h)
+read_histogram(struct scrape *sc, const struct redis_info *info, size_t reply,
+    const struct metric *m, struct histogram *h)
 {
 	const struct redis *r = sc->state;
 	char field[64];
@@ -104,7 +105,7 @@ read_histogram(struct scrape *sc, size_t reply, const struct metric *m, struct h
 	size_t at;
 
 	snprintf(field, sizeof field, "cmdstat_%s", m->source);
-	struct text stats = redis_info_field(&r->info, field);
+	struct text stats = redis_info_field(info, field);
 	text_number(redis_info_part(stats, "calls"), &calls);
 	if (!find_command(&r->replies, reply, m->source, &at))
 		return calls > 0 ? ABSENT : DONE; /* never called: all zero */
@@ -138,7 +139,7 @@ redis_emit_latency(struct scrape *sc, const struct group *g)
 		return outcome;
 	for (unsigned i = 0; i < g->nmetrics; i++) {
 		struct histogram h = { 0 };
-		outcome = read_histogram(sc, position, &g->metrics[i], &h);
+		outcome = read_histogram(sc, info, position, &g->metrics[i], &h);
 		if (outcome == FAILED)
 			return outcome;
 		if (outcome == ABSENT)

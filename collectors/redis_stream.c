@@ -2,7 +2,6 @@
  * redis_stream.c - libcurl as a raw connection (tcp, TLS, unix socket) under
  * the scrape's deadline.
  */
-#include <errno.h>
 #include <poll.h>
 #include <string.h>
 

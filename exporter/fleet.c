@@ -24,13 +24,13 @@ build_registry(struct fleet *f, struct buf *faults)
 	return good;
 }
 
-/* The targets of one collector; 0: none, or out of memory. */
+/* The targets of one collector. */
 static uint32_t
 list_targets(struct fleet *f, const struct collector *c, struct target **list)
 {
 	uint32_t n = 0;
 
-	for (size_t i = 0; list != NULL && i < f->ntargets; i++)
+	for (size_t i = 0; i < f->ntargets; i++)
 		if (f->targets[i]->collector == c)
 			list[n++] = f->targets[i];
 	return n;
@@ -42,11 +42,11 @@ make_workers(struct fleet *f)
 	for (unsigned c = 0; c < f->registry.ncollectors; c++) {
 		const struct collector *used = f->registry.collectors[c];
 		struct target **list = calloc(f->ntargets + 1, sizeof *list);
+		if (list == NULL)
+			return false;
 		uint32_t n = list_targets(f, used, list);
-		if (n == 0) {
+		if (n == 0) { /* the exporter's own tables */
 			free(list);
-			if (list == NULL)
-				return false;
 			continue;
 		}
 		f->of_worker[f->nworkers] = list;

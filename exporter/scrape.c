@@ -237,8 +237,8 @@ collect(struct fleet *f, struct plan *p, struct deadline until)
 {
 	for (size_t i = 0; i < p->n; i++)
 		ask(&p->asked[i], until, true);
-	for (size_t i = 0; i < p->n; i++) /* all that one worker is asked goes at once */
-		worker_send(p->asked[i].target->worker);
+	for (size_t i = 0; i < f->nworkers; i++) /* all that one worker is asked goes at once */
+		worker_send(f->workers[i]);
 	bool good = self_begin(p->own);
 	if (good && p->whole)
 		self_processes(p->own, f);

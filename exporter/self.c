@@ -235,8 +235,8 @@ add_scrapes(struct rows **sets)
 	rows_put(sets[BUILD], 0, 1);
 }
 
-static double
-    started_unix; /* to the millisecond; by our own clock: /proc/stat may be hidden from a service */
+/* To the millisecond; by our own clock: /proc/stat may be hidden from a service. */
+static double started_unix;
 static struct process_watch own_process = { .stat = -1 };
 
 void

@@ -175,24 +175,22 @@ read_to_the_end(struct worker *w)
 }
 
 /* What no scrape reads, until the process has closed its socket or said something
- * that makes no sense. */
+ * that makes no sense: that ends the socket, too. */
 static void
 take_frames(struct worker *w)
 {
-	for (;;) {
-		bool lead = any_busy(w) && worker_lead(w) >= 0, more = true;
-		short events = channel_watch(&w->channel, lead);
-		if (lead) {
-			if ((events & (POLLIN | POLLHUP | POLLERR)) != 0)
-				more = worker_read(w);
-			channel_leave(&w->channel);
-		} else if ((events & (POLLHUP | POLLERR)) != 0) {
-			read_to_the_end(w);
-			more = false;
-		}
-		if (!more)
-			return;
+	short events = 0;
+
+	while ((events & (POLLHUP | POLLERR)) == 0) {
+		bool lead = any_busy(w) && worker_lead(w) >= 0;
+		events = channel_watch(&w->channel, lead);
+		if (!lead)
+			continue;
+		if ((events & POLLIN) != 0)
+			worker_read(w);
+		channel_leave(&w->channel);
 	}
+	read_to_the_end(w);
 }
 
 static double
@@ -398,8 +396,6 @@ worker_start(struct worker *w, const struct worker_stats *past)
 void
 worker_free(struct worker *w)
 {
-	if (w == NULL)
-		return;
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->changed);
 	channel_free(&w->channel);
