@@ -20,16 +20,17 @@
 #include "../exporter/plugin.h"
 #include "../exporter/scrape.h"
 #include "../exporter/worker.h"
+#include "scratch_folder.h"
 
 /* After ours: it defines fail as a macro. */
 #include <cmocka.h>
 
-static char              folder[] = "/tmp/datatier-test-XXXXXX";
+static char              folder[SCRATCH_MAX];
 static const char *const none[] = { NULL };
 
 static inline void write_word(const char *target, const char *word)
 {
-	char path[128], temporary[136];
+	char path[SCRATCH_MAX + 64], temporary[SCRATCH_MAX + 72];
 
 	snprintf(path, sizeof path, "%s/%s", folder, target);
 	snprintf(temporary, sizeof temporary, "%s.new", path);
@@ -143,13 +144,13 @@ static inline pid_t worker_pid(struct fleet *f)
 static inline int make_folder(void **state)
 {
 	(void)state;
-	return mkdtemp(folder) == NULL;
+	return !scratch_folder(folder);
 }
 
 static inline int remove_folder(void **state)
 {
 	static const char *const names[] = { "a", "b", "c", "other" };
-	char                     path[128];
+	char                     path[SCRATCH_MAX + 64];
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(names); i++) {

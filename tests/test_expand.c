@@ -17,14 +17,15 @@
 #include <unistd.h>
 
 #include "../config/expand.h"
+#include "scratch_folder.h"
 
-static char folder[] = "/tmp/expand-XXXXXX";
+static char folder[SCRATCH_MAX];
 static struct arena *arena;
 
 static const char *
 path_of(const char *name)
 {
-	static char path[200];
+	static char path[SCRATCH_MAX + 64];
 	snprintf(path, sizeof path, "%s/%s", folder, name);
 	return path;
 }
@@ -221,7 +222,7 @@ set_up(void **state)
 	setenv("HOSTILE", "\"; ${HOST} $$ @include \"/etc/passwd\"\n", 1);
 	unsetenv("NOT_SET");
 	unsetenv("CREDENTIALS_DIRECTORY");
-	return mkdtemp(folder) == NULL;
+	return !scratch_folder(folder);
 }
 
 static int

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "../exporter/number.h"
+#include "scratch_folder.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -276,7 +277,7 @@ neighbours_of_limits_read_back(void **state)
 static void
 make_comma_locale(const char *directory)
 {
-	char command[256], path[64];
+	char command[2 * SCRATCH_MAX + 64], path[SCRATCH_MAX + 16];
 	FILE *source;
 
 	assert_int_equal(setenv("LOCPATH", directory, 1), 0);
@@ -296,10 +297,10 @@ make_comma_locale(const char *directory)
 static void
 locale_plays_no_part(void **state)
 {
-	char directory[] = "/tmp/test_number.XXXXXX", command[64], comma[8];
+	char directory[SCRATCH_MAX], command[SCRATCH_MAX + 16], comma[8];
 
 	(void)state;
-	assert_non_null(mkdtemp(directory));
+	assert_true(scratch_folder(directory));
 	make_comma_locale(directory);
 	bool set = setlocale(LC_NUMERIC, "comma") != NULL;
 	snprintf(command, sizeof command, "rm -rf '%s'", directory);

@@ -100,6 +100,14 @@ one_write_asks_everything_and_later_only_the_sections_needed(void **unused)
 }
 
 static void
+answer_with(struct fake *f, const char *answer)
+{
+	f->answer = answer;
+	f->len = strlen(answer);
+	f->got = 0;
+}
+
+static void
 an_old_server_is_not_asked_for_histograms_again(void **unused)
 {
 	struct fake f;
@@ -111,9 +119,7 @@ an_old_server_is_not_asked_for_histograms_again(void **unused)
 	assert_int_equal(scrape(&h), DONE);
 	assert_int_equal(outcome_of(&h, "latency"), ABSENT);
 	assert_true(page_has(&h, "LATENCY HISTOGRAM needs Redis 7, this is 6.2.14"));
-	f.answer = BULK(50, INFO_6) SLOWLOG;
-	f.len = strlen(f.answer);
-	f.got = 0;
+	answer_with(&f, BULK(50, INFO_6) SLOWLOG);
 	assert_int_equal(scrape(&h), DONE);
 	assert_null(memmem(f.request, f.got, "LATENCY", 7));
 	assert_non_null(memmem(f.request, f.got, "\r\nall\r\n", 7));
@@ -133,26 +139,15 @@ a_server_that_refuses_sections_is_asked_for_all(void **unused)
 	FAKE(&f, WHOLE, GOOD_7);
 	harness_begin(&h, f.url);
 	assert_int_equal(scrape(&h), DONE);
-	f.answer = "$0\r\n\r\n" NO_LATENCY SLOWLOG;
-	f.len = strlen(f.answer);
+	answer_with(&f, "$0\r\n\r\n" NO_LATENCY SLOWLOG);
 	assert_int_equal(scrape(&h), DONE);
 	assert_int_equal(outcome_of(&h, "server"), FAILED);
-	f.answer = GOOD_7;
-	f.len = strlen(f.answer);
-	f.got = 0;
+	answer_with(&f, GOOD_7);
 	assert_int_equal(scrape(&h), DONE);
 	assert_non_null(memmem(f.request, f.got, "\r\nall\r\n", 7));
 	assert_int_equal(outcome_of(&h, "server"), DONE);
 	harness_end(&h);
 	fake_stop(&f);
-}
-
-static void
-answer_with(struct fake *f, const char *answer)
-{
-	f->answer = answer;
-	f->len = strlen(answer);
-	f->got = 0;
 }
 
 /* Nor is it for ever: the next connection may be to another server. */
@@ -219,9 +214,7 @@ auth_goes_out_with_the_first_questions(void **unused)
 	h.conf.password = "p@w";
 	assert_int_equal(scrape(&h), DONE);
 	assert_memory_equal(f.request, auth, sizeof auth - 1);
-	f.answer = GOOD_7;
-	f.len = strlen(f.answer);
-	f.got = 0;
+	answer_with(&f, GOOD_7);
 	assert_int_equal(scrape(&h), DONE);
 	assert_null(memmem(f.request, f.got, "AUTH", 4));
 	harness_end(&h);
@@ -294,8 +287,7 @@ a_refused_command_costs_only_its_metrics(void **unused)
 	assert_true(
 	    page_has(&h, "slowlog failed: SLOWLOG LEN: MASTERDOWN Link with MASTER is down."));
 	assert_true(page_has(&h, "\nredis_memory_used_bytes 77\n"));
-	f.answer = "-LOADING Redis is loading the dataset in memory\r\n" NO_LATENCY SLOWLOG;
-	f.len = strlen(f.answer);
+	answer_with(&f, "-LOADING Redis is loading the dataset in memory\r\n" NO_LATENCY SLOWLOG);
 	assert_int_equal(scrape(&h), DONE);
 	assert_true(
 	    page_has(&h, "server failed: INFO: LOADING Redis is loading the dataset in memory"));

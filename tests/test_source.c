@@ -18,14 +18,15 @@
 #include <unistd.h>
 
 #include "../config/source.h"
+#include "scratch_folder.h"
 
-static char folder[] = "/tmp/source-XXXXXX";
+static char folder[SCRATCH_MAX];
 static const char *const names[] = { "main", "a", "b", "fifo" };
 
 static const char *
 path_of(const char *name)
 {
-	static char path[200];
+	static char path[SCRATCH_MAX + 64];
 	snprintf(path, sizeof path, "%s/%s", folder, name);
 	return path;
 }
@@ -135,12 +136,12 @@ included_lines_know_their_file(void **state)
 	(void)state;
 	struct arena *arena = arena_new();
 	struct source source;
-	char a[200], b[200], main_file[200];
+	char a[SCRATCH_MAX + 64], b[SCRATCH_MAX + 64], main_file[SCRATCH_MAX + 64];
 	snprintf(a, sizeof a, "%s", path_of("a"));
 	snprintf(b, sizeof b, "%s", path_of("b"));
 	snprintf(main_file, sizeof main_file, "%s", path_of("main"));
 	write_file("main", "m1 = 1;\n  @include \"a\" m2 = 2;\nm3 = \"x\ny\";\nm4 = 4;\n");
-	char text[300];
+	char text[SCRATCH_MAX + 128];
 	snprintf(text, sizeof text, "a1 = 1;\na2 = (\n\t@include \"%s\"\n);\na3 = 3", b);
 	write_file("a", text);
 	write_file("b", "\"b1\",\n\"b2\"");
@@ -164,7 +165,7 @@ assert_file_refused(const char *name, const char *fault_name, unsigned line, con
 {
 	struct arena *arena = arena_new();
 	struct source source;
-	char path[200];
+	char path[SCRATCH_MAX + 64];
 	snprintf(path, sizeof path, "%s", path_of(name));
 	assert_false(source_read(&source, arena, path));
 	assert_string_equal(source.fault.file, path_of(fault_name));
@@ -223,7 +224,7 @@ static int
 set_up(void **state)
 {
 	(void)state;
-	return mkdtemp(folder) == NULL;
+	return !scratch_folder(folder);
 }
 
 static int
